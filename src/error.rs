@@ -1,0 +1,133 @@
+//! What can go wrong, in one type: every message names the value at fault and what to do about it.
+
+use std::path::PathBuf;
+
+/// The error of every fallible function of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument that must be finite is NaN or infinite.
+    #[error("{what} holds {value} at {at}; remove or replace such values first")]
+    NotFinite {
+        /// The argument.
+        what: &'static str,
+        /// The offending value.
+        value: f64,
+        /// Where it stands: "row 3, column 1" or "entry 2".
+        at: String,
+    },
+    /// Two shapes that must agree do not.
+    #[error("{what}: expected {expected}, found {found}")]
+    Shape {
+        /// The argument.
+        what: &'static str,
+        /// The shape that was needed.
+        expected: String,
+        /// The shape that came.
+        found: String,
+    },
+    /// A covariance whose two triangles differ.
+    #[error(
+        "the covariance is not symmetric: entry ({row}, {column}) is {value} but entry ({column}, {row}) is {mirrored}; \
+         average the two triangles if they differ by rounding alone"
+    )]
+    NotSymmetric {
+        /// Row of the entry, from 0.
+        row: usize,
+        /// Column of the entry, from 0.
+        column: usize,
+        /// The entry.
+        value: f64,
+        /// The entry across the diagonal.
+        mirrored: f64,
+    },
+    /// A covariance that is not positive definite to working precision.
+    #[error(
+        "the covariance is not positive definite: pivot {index} of its Cholesky factorisation is {pivot:e} where the \
+         diagonal entry is {diagonal:e}; drop the variables that are linear combinations of others"
+    )]
+    NotPositiveDefinite {
+        /// Index of the pivot, from 0.
+        index: usize,
+        /// Its value (what is left of the diagonal entry).
+        pivot: f64,
+        /// The diagonal entry it started from.
+        diagonal: f64,
+    },
+    /// Too few samples for what was asked.
+    #[error("{what} needs at least {needed} samples, found {found}")]
+    TooFewSamples {
+        /// What was asked for.
+        what: &'static str,
+        /// The smallest number that will do.
+        needed: usize,
+        /// The number that came.
+        found: usize,
+    },
+    /// Samples that lie in a proper affine subspace, so that no maximum of the likelihood exists.
+    #[error(
+        "the samples span only {rank} of {dim} dimensions, so the likelihood of a normal has no maximum; \
+         drop constant columns and columns that are linear combinations of others"
+    )]
+    Degenerate {
+        /// The rank of the centred samples.
+        rank: usize,
+        /// The number of variables.
+        dim: usize,
+    },
+    /// A parameter outside its domain.
+    #[error("{what} is {value}; it must be {domain}")]
+    Domain {
+        /// The parameter.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// The values that it may take.
+        domain: &'static str,
+    },
+    /// A column that the frame does not have.
+    #[error("there is no column {name:?}; the frame has {}", available.join(", "))]
+    NoColumn {
+        /// The name asked for.
+        name: String,
+        /// The names that the frame has.
+        available: Vec<String>,
+    },
+    /// A column with a type or a missing value that the operation cannot use.
+    #[error("column {name:?}: {problem}")]
+    Column {
+        /// The column.
+        name: String,
+        /// What is wrong, and where.
+        problem: String,
+    },
+    /// A data file that is missing, unreadable or malformed.
+    #[error("{}: {problem}", path.display())]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line and column where they are known.
+        problem: String,
+    },
+    /// A figure that could not be drawn.
+    #[error("the figure could not be drawn: {0}")]
+    Figure(String),
+    /// An error of polars.
+    #[error(transparent)]
+    Polars(#[from] polars::error::PolarsError),
+}
+
+/// The result of every fallible function of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Refuses the first value of `values` that is NaN or infinite; `at` says where index `i` stands.
+pub(crate) fn finite<'a>(
+    what: &'static str,
+    values: impl IntoIterator<Item = &'a f64>,
+    at: impl Fn(usize) -> String,
+) -> Result<()> {
+    match values.into_iter().enumerate().find(|(_, v)| !v.is_finite()) {
+        Some((i, &value)) => Err(Error::NotFinite { what, value, at: at(i) }),
+        None => Ok(()),
+    }
+}

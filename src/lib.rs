@@ -1,0 +1,43 @@
+//! Maximum likelihood, the Kullback–Leibler divergence and the evidence lower bound, with every closed form held against
+//! an independent check. The notebooks of this project work through a lecture with it; it also serves on its own.
+//!
+//! Data are N×d matrices with samples as rows, logarithms are natural, and every fallible function returns
+//! [`Result`](error::Result); nothing here panics on bad input.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`gaussian`] | the d-variate normal distribution |
+//! | [`mle`] | log likelihood, mergeable sufficient statistics, the fit, gradients |
+//! | [`monte_carlo`] | random numbers by name, estimates with standard errors |
+//! | [`check`] | a closed form against an estimate, as a test with stated error probabilities |
+//! | [`data`] | real data sets as frames, frames to matrices |
+//! | [`figure`] | plots from frames |
+//! | [`display`] | frames, matrices and figures in a notebook |
+
+pub mod check;
+pub mod data;
+pub mod display;
+pub mod error;
+pub mod figure;
+pub mod gaussian;
+pub mod mle;
+pub mod monte_carlo;
+
+pub use {nalgebra, plotters, polars, rand, rand_distr, serde, statrs};
+
+/// What a notebook needs: `use generative_models::prelude::*;`
+pub mod prelude {
+    pub use crate::check::{Bound, Exact, MonteCarlo, Power};
+    pub use crate::data;
+    pub use crate::display::Show;
+    pub use crate::error::{Error, Result};
+    pub use crate::figure::Figure;
+    pub use crate::gaussian::{Density, Gaussian};
+    pub use crate::mle::{GaussianStats, ln_likelihood};
+    pub use crate::monte_carlo::{Estimate, Generator, estimate, rng};
+    pub use nalgebra::{DMatrix, DVector, dmatrix, dvector};
+    pub use polars::prelude::{DataFrame, IntoLazy, LazyFrame, NamedFrom, Series, col, df, lit};
+    pub use rand::{Rng, RngExt};
+    pub use rand_distr::{Distribution, StandardNormal};
+    pub use std::f64::consts::PI;
+}
