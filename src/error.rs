@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// The error of every fallible function of this crate.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// An argument that must be finite is NaN or infinite.

@@ -114,7 +114,7 @@ mod tests {
         // Value stability: a change here changes every committed output.
         let mut rng = rng("value stability");
         let values: Vec<u32> = (0..3).map(|_| rng.random()).collect();
-        assert_eq!(values, VALUES);
+        assert_eq!(values, [3475981598, 3131303320, 712458029]);
     }
 
     #[test]
@@ -129,7 +129,8 @@ mod tests {
             let e = of(&xs[..split]).merge(of(&xs[split..]));
             assert_eq!(e.count(), 4);
             assert_eq!(e.mean(), 1e8 + 3.5);
-            assert!((e.variance() - 7.0).abs() < 1e-12);
+            // The mean's last place is 1.5e-8 here.
+            assert!((e.variance() - 7.0).abs() < 1e-7);
         }
         assert!(of(&xs[..1]).variance().is_nan());
     }
@@ -145,6 +146,4 @@ mod tests {
         assert_eq!(one, run(2));
         assert_eq!(one, run(7));
     }
-
-    const VALUES: [u32; 3] = [0, 0, 0];
 }

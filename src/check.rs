@@ -1,0 +1,470 @@
+//! A closed form against an independent estimate, as a statistical test with stated error probabilities.
+//!
+//! A check says beforehand with which probability a right formula may be refused (`false_alarm`), which error must be
+//! noticed (`discrepancy`) and with which probability that may fail (`miss`). The radius follows from a bound that holds for
+//! the integrand at every N; a number of samples for which the two cannot be told apart is an error, not a pass.
+//!
+//! Each check prints one line. If the environment variable `GENERATIVE_MODELS_REPORT` names a file, it also appends its
+//! [`Report`] there as one line of JSON: that is how a run of the notebooks counts its checks.
+
+use crate::error::{Error, Result};
+use crate::gaussian::same_length;
+use crate::monte_carlo::{Generator, estimate};
+use nalgebra::{DMatrix, DVector};
+use serde::Serialize;
+use statrs::function::erf::erfc_inv;
+use std::fmt;
+use std::io::Write;
+
+/// The environment variable that names the file to which reports are appended.
+pub const REPORT_VARIABLE: &str = "GENERATIVE_MODELS_REPORT";
+
+/// What a test promises.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Power {
+    /// The probability, over seeds, that a right formula is refuted.
+    pub false_alarm: f64,
+    /// The probability that a formula wrong by `discrepancy` is not refuted.
+    pub miss: f64,
+    /// The smallest absolute error that must be caught.
+    pub discrepancy: f64,
+}
+
+/// How far a mean of N independent values may lie from its expectation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    /// P(mean − E > √(2vt/N) + c₊t/N) ≤ e⁻ᵗ, and likewise below with c₋.
+    ///
+    /// Source: Boucheron, Lugosi and Massart (2013), *Concentration Inequalities*, §2.4.
+    SubGamma {
+        /// The variance factor v.
+        variance: f64,
+        /// The scale c₊ of the upper tail.
+        above: f64,
+        /// The scale c₋ of the lower tail.
+        below: f64,
+    },
+    /// For a function of z ~ N(0, I) with Lipschitz constant L: sub-gamma with v = L² and no scale.
+    ///
+    /// Source: Boucheron, Lugosi and Massart (2013), theorem 5.6.
+    Lipschitz(
+        /// The constant L.
+        f64,
+    ),
+    /// The central limit theorem with the samples' own variance: an approximation, so that its probability is not guaranteed
+    /// and not counted.
+    CentralLimit,
+}
+
+impl Bound {
+    /// For f(z) = const + bᵀz + ½ zᵀBz with z ~ N(0, I) and B symmetric: v = ½‖B‖²_F + ‖b‖², c₊ and c₋ the largest eigenvalues of B and −B.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless B is square of b's length, [`Error::NotFinite`].
+    ///
+    /// Source: Boucheron, Lugosi and Massart (2013), §2.4, on each term λᵢ(zᵢ²−1)/2 + bᵢzᵢ.
+    pub fn quadratic(b: &DVector<f64>, matrix: &DMatrix<f64>) -> Result<Self> {
+        same_length("the quadratic form's rows", b.len(), matrix.nrows())?;
+        same_length("the quadratic form's columns", b.len(), matrix.ncols())?;
+        crate::error::finite("the quadratic form", matrix.iter().chain(b), |i| format!("entry {i}"))?;
+        let eigenvalues = matrix.symmetric_eigenvalues();
+        Ok(Self::SubGamma {
+            variance: 0.5 * matrix.norm_squared() + b.norm_squared(),
+            above: eigenvalues.iter().fold(0.0, |c: f64, &l| c.max(l)),
+            below: eigenvalues.iter().fold(0.0, |c: f64, &l| c.max(-l)),
+        })
+    }
+
+    /// For entry (i, j) of the maximum likelihood covariance Σ̂ = S/n of n normal samples with covariance Σ: a quadratic form
+    /// with v = (n−1)/n² (ΣᵢᵢΣⱼⱼ + Σᵢⱼ²) and c± = (√(ΣᵢᵢΣⱼⱼ) ± Σᵢⱼ)/n.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if i or j is not a row of Σ, [`Error::Domain`] for n < 2.
+    pub fn covariance_entry(covariance: &DMatrix<f64>, i: usize, j: usize, n: usize) -> Result<Self> {
+        if i.max(j) >= covariance.nrows() {
+            let found = format!("({i}, {j})");
+            return Err(Error::Shape { what: "the covariance's entry", expected: format!("below {}", covariance.nrows()), found });
+        }
+        if n < 2 {
+            return Err(Error::Domain { what: "the number of samples in a covariance", value: n as f64, domain: "at least 2" });
+        }
+        let (product, entry, n) = (covariance[(i, i)] * covariance[(j, j)], covariance[(i, j)], n as f64);
+        Ok(Self::SubGamma {
+            variance: (n - 1.0) / (n * n) * (product + entry * entry),
+            above: (product.sqrt() + entry) / n,
+            // Zero on the diagonal; the difference may round to below.
+            below: ((product.sqrt() - entry) / n).max(0.0),
+        })
+    }
+
+    /// The distances (below, above) that the mean of `samples` values keeps from its expectation but for the probability
+    /// `error`, half of it on each side. `variance` is the samples' own, which [`Bound::CentralLimit`] alone looks at.
+    pub fn radius(&self, samples: u64, error: f64, variance: f64) -> (f64, f64) {
+        let (n, t) = (samples as f64, (2.0 / error).ln());
+        match *self {
+            Self::SubGamma { variance: v, above, below } => {
+                let normal = (2.0 * v * t / n).sqrt();
+                // An estimate above its expectation is a closed form below the estimate.
+                (normal + below * t / n, normal + above * t / n)
+            }
+            Self::Lipschitz(l) => {
+                let radius = l * (2.0 * t / n).sqrt();
+                (radius, radius)
+            }
+            Self::CentralLimit => {
+                let radius = std::f64::consts::SQRT_2 * erfc_inv(error) * (variance / n).sqrt();
+                (radius, radius)
+            }
+        }
+    }
+
+    /// The smallest N at which `power` is kept: radius(false alarm) + radius(miss) ≤ discrepancy.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] if a probability of `power` is not between 0 and 1 or the discrepancy is not positive, and for
+    /// [`Bound::CentralLimit`], whose radius is known only once the samples are.
+    pub fn min_samples(&self, power: Power) -> Result<u64> {
+        let Power { false_alarm, miss, discrepancy } = power;
+        for (what, value) in [("the false alarm", false_alarm), ("the miss", miss)] {
+            if !(value > 0.0 && value < 1.0) {
+                return Err(Error::Domain { what, value, domain: "between 0 and 1" });
+            }
+        }
+        if !(discrepancy > 0.0 && discrepancy.is_finite()) {
+            return Err(Error::Domain { what: "the discrepancy", value: discrepancy, domain: "positive and finite" });
+        }
+        let (v, c) = match *self {
+            Self::SubGamma { variance, above, below } => (variance, above.max(below)),
+            Self::Lipschitz(l) => (l * l, 0.0),
+            Self::CentralLimit => {
+                return Err(Error::Domain { what: "the variance of a central limit", value: f64::NAN, domain: "known beforehand" });
+            }
+        };
+        // With u = 1/√N both radii together are a u² + b u; the positive root of a u² + b u = discrepancy, free of cancellation.
+        let (s, t) = ((2.0 / false_alarm).ln(), (2.0 / miss).ln());
+        let (a, b) = (c * (s + t), (2.0 * v).sqrt() * (s.sqrt() + t.sqrt()));
+        let u = 2.0 * discrepancy / (b + (b * b + 4.0 * a * discrepancy).sqrt());
+        Ok((1.0 / (u * u)).ceil().max(1.0) as u64)
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::SubGamma { .. } => "sub-gamma",
+            Self::Lipschitz(_) => "Lipschitz",
+            Self::CentralLimit => "central limit",
+        }
+    }
+}
+
+/// What a check found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The closed form lies within the radius.
+    Consistent,
+    /// It lies outside: the closed form is wrong, but for the false alarm.
+    Refuted,
+    /// The test is too weak to keep its promise.
+    Underpowered,
+    /// A sample, the closed form or a radius is NaN or infinite.
+    NonFinite,
+}
+
+/// A closed form against the mean of random samples. All fields are to be given: nothing about a test is left to a default.
+///
+/// # Example
+/// ```
+/// use generative_models::prelude::*;
+/// let bound = Bound::quadratic(&dvector![0.0], &dmatrix![2.0])?; // z² = ½ z·2·z
+/// let power = Power { false_alarm: 1e-9, miss: 1e-3, discrepancy: 0.05 };
+/// let report = MonteCarlo {
+///     claim: "R7", name: "E[Z²]", closed_form: 1.0, bound, power, samples: bound.min_samples(power)?,
+/// }
+/// .check(|rng| { let z: f64 = StandardNormal.sample(rng); z * z });
+/// assert!(report.stands());
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct MonteCarlo<'a> {
+    /// The id of the claim that is checked.
+    pub claim: &'a str,
+    /// What is checked; with the claim it is the check's name and seed, so no two checks share it.
+    pub name: &'a str,
+    /// The value to be held against the estimate.
+    pub closed_form: f64,
+    /// The bound that holds for the samples.
+    pub bound: Bound,
+    /// The error probabilities and the error to be caught.
+    pub power: Power,
+    /// The number N of samples.
+    pub samples: u64,
+}
+
+impl MonteCarlo<'_> {
+    /// Draws the samples, in parallel and from the check's own seed, and gives the verdict; it stands if that is
+    /// [`Verdict::Consistent`].
+    pub fn check(&self, sample: impl Fn(&mut Generator) -> f64 + Sync) -> Report {
+        self.report(Verdict::Consistent, sample)
+    }
+
+    /// The same for a formula that is known to be wrong; it stands if the verdict is [`Verdict::Refuted`].
+    pub fn expect_refuted(&self, sample: impl Fn(&mut Generator) -> f64 + Sync) -> Report {
+        self.report(Verdict::Refuted, sample)
+    }
+
+    fn report(&self, expected: Verdict, sample: impl Fn(&mut Generator) -> f64 + Sync) -> Report {
+        let drawn = estimate(&format!("{} {}", self.claim, self.name), self.samples, sample);
+        let Power { false_alarm, miss, discrepancy } = self.power;
+        let (below, above) = self.bound.radius(self.samples, false_alarm, drawn.variance());
+        let (miss_below, miss_above) = self.bound.radius(self.samples, miss, drawn.variance());
+        let guaranteed = self.bound != Bound::CentralLimit;
+        Report {
+            claim: self.claim.into(),
+            name: self.name.into(),
+            method: self.bound.name().into(),
+            verdict: verdict(
+                drawn.mean() - self.closed_form,
+                (below, above),
+                (below + miss_below).max(above + miss_above),
+                discrepancy,
+            ),
+            expected,
+            estimate: drawn.mean(),
+            closed_form: self.closed_form,
+            radius_below: below,
+            radius_above: above,
+            samples: self.samples,
+            discrepancy,
+            miss,
+            false_alarm,
+            guaranteed,
+        }
+        .published()
+    }
+}
+
+/// A closed form against a value that shares no code with it and has no random error: quadrature, finite differences, another
+/// algorithm.
+///
+/// # Example
+/// ```
+/// use generative_models::prelude::*;
+/// let report = Exact { claim: "M1", name: "a sum", closed_form: 5050.0, oracle: (1..=100).sum::<i32>() as f64, error: 0.0, discrepancy: 1.0 }.check();
+/// assert!(report.stands());
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exact<'a, C, O> {
+    /// The id of the claim that is checked.
+    pub claim: &'a str,
+    /// What is checked; with the claim it is the check's name.
+    pub name: &'a str,
+    /// The number, vector or matrix to be held against the oracle.
+    pub closed_form: C,
+    /// The same by other means.
+    pub oracle: O,
+    /// How far the oracle may be from the truth, per entry: its truncation and rounding error.
+    pub error: f64,
+    /// The smallest absolute error that must be caught; at least twice `error`.
+    pub discrepancy: f64,
+}
+
+impl<C: Entries, O: Entries> Exact<'_, C, O> {
+    /// Compares entry by entry; stands if all agree. The report shows the entry that differs most.
+    pub fn check(&self) -> Report {
+        self.report(Verdict::Consistent)
+    }
+
+    /// The same for a formula that is known to be wrong; stands if some entry is refuted.
+    pub fn expect_refuted(&self) -> Report {
+        self.report(Verdict::Refuted)
+    }
+
+    fn report(&self, expected: Verdict) -> Report {
+        let (closed_form, oracle) = (self.closed_form.entries(), self.oracle.entries());
+        let same_shape = self.closed_form.shape() == self.oracle.shape() && !oracle.is_empty();
+        // A NaN difference counts as the largest, so that it cannot hide behind another entry.
+        let worst = closed_form
+            .into_iter()
+            .zip(oracle)
+            .max_by(|(a, b), (c, d)| (b - a).abs().total_cmp(&(d - c).abs()))
+            .filter(|_| same_shape);
+        let (closed_form, estimate) = worst.unwrap_or((f64::NAN, f64::NAN));
+        Report {
+            claim: self.claim.into(),
+            name: self.name.into(),
+            method: "exact".into(),
+            verdict: verdict(estimate - closed_form, (self.error, self.error), 2.0 * self.error, self.discrepancy),
+            expected,
+            estimate,
+            closed_form,
+            radius_below: self.error,
+            radius_above: self.error,
+            samples: 0,
+            discrepancy: self.discrepancy,
+            miss: 0.0,
+            false_alarm: 0.0,
+            guaranteed: true,
+        }
+        .published()
+    }
+}
+
+/// `radii` are those below and above the expectation; `resolution` is the error that the test tells apart for certain.
+fn verdict(difference: f64, radii: (f64, f64), resolution: f64, discrepancy: f64) -> Verdict {
+    if !(difference.is_finite() && resolution.is_finite()) {
+        Verdict::NonFinite
+    } else if !(resolution <= discrepancy) {
+        Verdict::Underpowered
+    } else if -radii.0 <= difference && difference <= radii.1 {
+        Verdict::Consistent
+    } else {
+        Verdict::Refuted
+    }
+}
+
+/// A number, vector or matrix, entry by entry.
+pub trait Entries {
+    /// The entries, column by column.
+    fn entries(&self) -> Vec<f64>;
+    /// The numbers of rows and columns.
+    fn shape(&self) -> (usize, usize);
+}
+
+impl Entries for f64 {
+    fn entries(&self) -> Vec<f64> {
+        vec![*self]
+    }
+    fn shape(&self) -> (usize, usize) {
+        (1, 1)
+    }
+}
+
+impl Entries for DVector<f64> {
+    fn entries(&self) -> Vec<f64> {
+        self.as_slice().to_vec()
+    }
+    fn shape(&self) -> (usize, usize) {
+        (self.len(), 1)
+    }
+}
+
+impl Entries for DMatrix<f64> {
+    fn entries(&self) -> Vec<f64> {
+        self.as_slice().to_vec()
+    }
+    fn shape(&self) -> (usize, usize) {
+        DMatrix::shape(self)
+    }
+}
+
+impl<T: Entries> Entries for &T {
+    fn entries(&self) -> Vec<f64> {
+        (**self).entries()
+    }
+    fn shape(&self) -> (usize, usize) {
+        (**self).shape()
+    }
+}
+
+/// The outcome of a check, as it is printed and as a run of the notebooks reads it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The id of the claim.
+    pub claim: String,
+    /// What was checked.
+    pub name: String,
+    /// The bound, or "exact".
+    pub method: String,
+    /// What was found.
+    pub verdict: Verdict,
+    /// What ought to be found.
+    pub expected: Verdict,
+    /// The estimate or the oracle's value.
+    pub estimate: f64,
+    /// The closed form.
+    pub closed_form: f64,
+    /// How far the estimate may lie below its expectation.
+    pub radius_below: f64,
+    /// How far it may lie above.
+    pub radius_above: f64,
+    /// The number of samples, 0 for an exact check.
+    pub samples: u64,
+    /// The error that is caught but for the miss.
+    pub discrepancy: f64,
+    /// The probability that such an error is missed.
+    pub miss: f64,
+    /// The probability that a right formula is refuted.
+    pub false_alarm: f64,
+    /// Whether the bound holds at this N, or only as N grows.
+    pub guaranteed: bool,
+}
+
+impl Report {
+    /// Whether the verdict is the expected one.
+    pub fn stands(&self) -> bool {
+        self.verdict == self.expected
+    }
+
+    /// Prints the line and appends the report to the run's file.
+    fn published(self) -> Self {
+        println!("{self}");
+        if let Some(path) = std::env::var_os(REPORT_VARIABLE) {
+            let appended = serde_json::to_vec(&self).map_err(std::io::Error::from).and_then(|mut line| {
+                line.push(b'\n');
+                std::fs::OpenOptions::new().create(true).append(true).open(&path)?.write_all(&line)
+            });
+            if let Err(error) = appended {
+                // Any text on standard error fails a run, so a report that is lost does not pass for a check that was made.
+                eprintln!("the report of this check could not be written to {}: {error}", path.display());
+            }
+        }
+        self
+    }
+}
+
+impl fmt::Display for Report {
+    /// One line: verdict, claim, name, estimate ± radius, closed form, and what the test promises.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.stands() { '✓' } else { '✗' };
+        let verdict = match (self.verdict, self.expected) {
+            (Verdict::Consistent, Verdict::Refuted) => "CONSISTENT, though a refutation was expected",
+            (Verdict::Consistent, _) => "consistent",
+            (Verdict::Refuted, Verdict::Refuted) => "refuted, as expected",
+            (Verdict::Refuted, _) => "REFUTED",
+            (Verdict::Underpowered, _) => "UNDERPOWERED: take more samples or a larger discrepancy",
+            (Verdict::NonFinite, _) => "NOT FINITE: the values hold NaN or infinity, or their shapes differ",
+        };
+        let (estimate, radius) = with_error(self.estimate, self.radius_below.max(self.radius_above));
+        let closed_form = significant(self.closed_form, 8);
+        write!(f, "{sign} {} {}: {verdict}\n    ", self.claim, self.name)?;
+        if self.samples == 0 {
+            write!(f, "oracle {estimate} ± {radius}, closed form {closed_form}")
+        } else {
+            let guarantee = if self.guaranteed { "" } else { " (asymptotic)" };
+            write!(
+                f,
+                "estimate {estimate} ± {radius}, closed form {closed_form}; N = {}, {} bound, false alarm {}{guarantee}, \
+                 misses an error of {} with probability {}",
+                self.samples,
+                self.method,
+                significant(self.false_alarm, 2),
+                significant(self.discrepancy, 2),
+                significant(self.miss, 2)
+            )
+        }
+    }
+}
+
+/// A value to the place of its error's second digit, and that error.
+fn with_error(value: f64, error: f64) -> (String, String) {
+    if !(error > 0.0 && error.is_finite() && value.is_finite()) {
+        return (significant(value, 8), significant(error, 2));
+    }
+    let place = error.log10().floor() as i32 - 1;
+    let digits = value.abs().log10().floor() as i32 - place + 1;
+    // Below its error's last place a value is noise.
+    let value = if digits < 1 { "0".to_owned() } else { significant(value, digits.min(17) as usize) };
+    (value, significant(error, 2))
+}
+
+use crate::display::significant;

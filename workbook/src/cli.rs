@@ -1,0 +1,58 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Works through the notebooks and holds every closed form against its independent check.
+///
+/// Without a command it does what `workbook run` does: executes every notebook, reports the checks and gives one verdict.
+#[derive(Parser)]
+#[command(version, after_help = "Exit status: 0 if all cells ran and all checks stand, 1 if not, 2 for a wrong command line \
+    or a file that is no notebook.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Execute notebooks, each from a cleared state, in the order of their names
+    Run(Run),
+}
+
+/// The options of `workbook run`.
+#[derive(Args, Default)]
+pub struct Run {
+    /// The notebooks to execute [default: all in notebooks/]
+    #[arg(value_name = "NOTEBOOK")]
+    pub notebooks: Vec<PathBuf>,
+    /// Save the outputs of each notebook that succeeds into its file
+    #[arg(long, conflicts_with = "check")]
+    pub in_place: bool,
+    /// Compare the outputs with those in the files; print the differences and fail if there are any
+    #[arg(long)]
+    pub check: bool,
+    /// The longest that one cell may take
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_TIMEOUT, value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+    /// Write a structured report of the run
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+const DEFAULT_TIMEOUT: u64 = 600;
+
+impl Cli {
+    /// The options of the run that was asked for.
+    pub fn options(self) -> Run {
+        match self.command {
+            Some(Command::Run(run)) => run,
+            None => Run { timeout: DEFAULT_TIMEOUT, ..Run::default() },
+        }
+    }
+}
+
+/// An error of whoever called the program, not of a notebook: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);

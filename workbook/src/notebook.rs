@@ -1,0 +1,161 @@
+//! Notebook files: reading, the outputs of a cell, writing.
+
+use crate::cli::Usage;
+use crate::kernel::Execution;
+use crate::project::write_atomically;
+use anyhow::{Context, Result};
+use nbformat::v4::{Cell, Output};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// The tag of a cell that is meant to fail.
+const RAISES: &str = "raises-exception";
+
+/// The cell metadata that names the checks a cell made, so that a later run notices one that is gone.
+const CHECKS: &str = "checks";
+
+/// A notebook and the file it came from.
+#[derive(Clone)]
+pub struct Notebook {
+    pub path: PathBuf,
+    contents: nbformat::v4::Notebook,
+}
+
+impl Notebook {
+    /// Reads a notebook of format 4.5.
+    ///
+    /// # Errors
+    /// [`Usage`] if the file is missing or is no such notebook.
+    pub fn read(path: &Path) -> Result<Self> {
+        let wrong = |problem: String| Usage(format!("{} is no notebook that can be run: {problem}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+        match nbformat::parse_notebook(&text) {
+            Ok(nbformat::Notebook::V4(contents)) => Ok(Self { path: path.to_owned(), contents }),
+            Ok(_) => Err(wrong("its format is not 4.5; open and save it in a current JupyterLab".into()).into()),
+            Err(error) => Err(wrong(error.to_string()).into()),
+        }
+    }
+
+    /// The file's name without its ending.
+    pub fn name(&self) -> String {
+        self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// The folder in which its cells work, as in a Jupyter front end.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    /// The code cells that hold code, in order.
+    pub fn code_cells(&self) -> impl Iterator<Item = CodeCell> {
+        self.contents.cells.iter().enumerate().filter_map(|(index, cell)| match cell {
+            Cell::Code { metadata, source, .. } if !source.concat().trim().is_empty() => Some(CodeCell {
+                index,
+                source: source.concat(),
+                must_fail: metadata.tags.iter().flatten().any(|tag| tag == RAISES),
+            }),
+            _ => None,
+        })
+    }
+
+    /// The outputs of the cell at `index` as they are in the file, JSON.
+    pub fn outputs(&self, index: usize) -> Vec<Value> {
+        match &self.contents.cells[index] {
+            Cell::Code { outputs, .. } => outputs.iter().filter_map(|o| serde_json::to_value(o).ok()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The names of the checks that the cells made when the file was last saved.
+    pub fn saved_checks(&self) -> Vec<String> {
+        self.contents
+            .cells
+            .iter()
+            .filter_map(|cell| cell.metadata().additional.get(CHECKS)?.as_array())
+            .flatten()
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect()
+    }
+
+    /// Removes all outputs, so that what is saved is of one run.
+    pub fn clear_outputs(&mut self) {
+        for cell in &mut self.contents.cells {
+            if let Cell::Code { outputs, execution_count, metadata, .. } = cell {
+                outputs.clear();
+                *execution_count = None;
+                metadata.additional.remove(CHECKS);
+            }
+        }
+    }
+
+    /// Puts what came of a cell in its place: the `count`-th that was executed.
+    pub fn record(&mut self, index: usize, count: usize, execution: &Execution, checks: &[String]) -> Result<()> {
+        if let Cell::Code { outputs, execution_count, metadata, .. } = &mut self.contents.cells[index] {
+            *execution_count = Some(count.try_into()?);
+            *outputs = outputs_of(execution, count)?;
+            if !checks.is_empty() {
+                metadata.additional.insert(CHECKS.to_owned(), json!(checks));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the notebook to `path`, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = nbformat::serialize_notebook(&nbformat::Notebook::V4(self.contents.clone()));
+        write_atomically(path, text.context("the notebook cannot be written as JSON")?.as_bytes())
+    }
+}
+
+/// A cell to execute.
+pub struct CodeCell {
+    /// Its place among all cells.
+    pub index: usize,
+    pub source: String,
+    /// Whether it is tagged as one that fails.
+    pub must_fail: bool,
+}
+
+impl CodeCell {
+    /// Its number for a reader: all cells count, from 1.
+    pub fn number(&self) -> usize {
+        self.index + 1
+    }
+
+    pub fn first_line(&self) -> &str {
+        self.source.lines().find(|line| !line.trim().is_empty()).unwrap_or_default()
+    }
+}
+
+/// Text first, in the order of the streams, then what the cell displayed, then its error: as a Jupyter front end shows them.
+fn outputs_of(execution: &Execution, count: usize) -> Result<Vec<Output>> {
+    let mut outputs = Vec::new();
+    for (name, lines) in [("stdout", &execution.stdout), ("stderr", &without_backtrace(&execution.stderr))] {
+        if !lines.is_empty() {
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            outputs.push(json!({"output_type": "stream", "name": name, "text": text}));
+        }
+    }
+    if !execution.display.is_empty() {
+        let metadata = picture_size(execution.display.get("image/png")).unwrap_or_else(|| json!({}));
+        outputs.push(json!({
+            "output_type": "execute_result", "execution_count": count, "data": execution.display, "metadata": metadata,
+        }));
+    }
+    if let Some(error) = &execution.error {
+        outputs.push(json!({"output_type": "error", "ename": "Error", "evalue": error.lines().next().unwrap_or_default(),
+            "traceback": error.lines().collect::<Vec<_>>()}));
+    }
+    Ok(outputs.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?)
+}
+
+/// Pictures have twice the resolution at which they are shown.
+fn picture_size(png: Option<&String>) -> Option<Value> {
+    let picture = crate::compare::decode_png(png?)?;
+    Some(json!({"image/png": {"width": picture.width / 2, "height": picture.height / 2}}))
+}
+
+/// A backtrace holds this machine's paths and says nothing about the cell.
+fn without_backtrace(stderr: &[String]) -> Vec<String> {
+    stderr.iter().take_while(|line| !line.starts_with("stack backtrace:")).cloned().collect()
+}

@@ -1,0 +1,186 @@
+//! What a run found, and whether that is enough: a notebook that does not check anything, or does not reach its end, has failed.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The largest sum of false alarms that a run may spend: with more, a refuted formula could be bad luck.
+pub const FALSE_ALARM_BUDGET: f64 = 1e-6;
+
+/// A check, as the library reports it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Check {
+    pub claim: String,
+    pub name: String,
+    pub method: String,
+    pub verdict: String,
+    pub expected: String,
+    /// Absent if it is NaN or infinite, as are the numbers below.
+    pub estimate: Option<f64>,
+    pub closed_form: Option<f64>,
+    pub radius_below: Option<f64>,
+    pub radius_above: Option<f64>,
+    pub samples: u64,
+    pub discrepancy: f64,
+    pub miss: f64,
+    pub false_alarm: f64,
+    pub guaranteed: bool,
+}
+
+impl Check {
+    pub fn stands(&self) -> bool {
+        self.verdict == self.expected
+    }
+
+    /// Claim and name, by which a check is known from run to run.
+    pub fn id(&self) -> String {
+        format!("{} {}", self.claim, self.name)
+    }
+}
+
+/// One executed cell.
+#[derive(Debug, Serialize)]
+pub struct Cell {
+    /// Its number among all cells of the notebook, from 1.
+    pub number: usize,
+    pub seconds: f64,
+    /// The kinds of output: "stdout", "stderr", "error" or a MIME type.
+    pub outputs: Vec<String>,
+    pub checks: Vec<Check>,
+}
+
+/// Something that makes a run fail.
+#[derive(Debug, Serialize)]
+pub struct Problem {
+    /// The cell's number and first line, if it is about one.
+    pub cell: Option<usize>,
+    pub first_line: Option<String>,
+    pub message: String,
+}
+
+/// One executed notebook.
+#[derive(Debug, Serialize)]
+pub struct Notebook {
+    pub path: PathBuf,
+    pub seconds: f64,
+    /// The number of cells with code.
+    pub code_cells: usize,
+    pub cells: Vec<Cell>,
+    pub problems: Vec<Problem>,
+}
+
+impl Notebook {
+    pub fn checks(&self) -> impl Iterator<Item = &Check> {
+        self.cells.iter().flat_map(|cell| &cell.checks)
+    }
+
+    pub fn succeeded(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// The whole run.
+#[derive(Debug, Serialize)]
+pub struct Run {
+    pub succeeded: bool,
+    pub false_alarm: f64,
+    pub notebooks: Vec<Notebook>,
+    /// What is wrong with the run as a whole.
+    pub problems: Vec<String>,
+}
+
+impl Run {
+    /// Adds up the notebooks; `interrupted` says that some were not reached.
+    pub fn new(notebooks: Vec<Notebook>, interrupted: bool) -> Self {
+        let checks = || notebooks.iter().flat_map(Notebook::checks);
+        let false_alarm = checks().filter(|check| check.guaranteed).map(|check| check.false_alarm).sum();
+        let mut problems = Vec::new();
+        if interrupted {
+            problems.push("interrupted before the last notebook's end".to_owned());
+        }
+        // Written so that NaN does not pass.
+        if !(false_alarm <= FALSE_ALARM_BUDGET) {
+            problems.push(format!("the checks' false alarms add up to {false_alarm:.1e}, above {FALSE_ALARM_BUDGET:.0e}"));
+        }
+        let mut ids: Vec<String> = checks().map(Check::id).collect();
+        ids.sort_unstable();
+        for pair in ids.windows(2).filter(|pair| pair[0] == pair[1]) {
+            problems.push(format!("two checks are called {:?} and so share a seed; rename one", pair[0]));
+        }
+        let succeeded = problems.is_empty() && notebooks.iter().all(Notebook::succeeded);
+        Self { succeeded, false_alarm, notebooks, problems }
+    }
+
+    /// The table of notebooks and the verdict, for the terminal.
+    pub fn summary(&self) -> String {
+        let width = self.notebooks.iter().map(|n| name(n).chars().count()).max().unwrap_or(0).max("notebook".len());
+        let mut lines = vec![format!("{:width$}  cells  checks  stand  seconds", "notebook")];
+        for notebook in &self.notebooks {
+            let checks = notebook.checks().count();
+            let stand = notebook.checks().filter(|check| check.stands()).count();
+            lines.push(format!(
+                "{:width$}  {:>5}  {checks:>6}  {stand:>5}  {:>7.1}  {}",
+                name(notebook),
+                format!("{}/{}", notebook.cells.len(), notebook.code_cells),
+                notebook.seconds,
+                if notebook.succeeded() { "" } else { "FAILED" }
+            ));
+        }
+        let asymptotic = self.notebooks.iter().flat_map(Notebook::checks).filter(|check| !check.guaranteed).count();
+        lines.push(String::new());
+        lines.extend(self.problems.iter().map(|problem| format!("FAILED: {problem}")));
+        let failed = self.notebooks.iter().filter(|notebook| !notebook.succeeded()).count();
+        let checks = self.notebooks.iter().flat_map(Notebook::checks).count();
+        lines.push(if self.succeeded {
+            let aside = if asymptotic > 0 { format!(", {asymptotic} of them asymptotic and not in this sum") } else { String::new() };
+            format!(
+                "All {checks} checks stand. The probability that a run refutes a right formula is at most {:.1e}{aside}.",
+                self.false_alarm
+            )
+        } else {
+            format!("FAILED: {failed} of {} notebooks.", self.notebooks.len())
+        });
+        lines.join("\n")
+    }
+}
+
+fn name(notebook: &Notebook) -> String {
+    notebook.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, false_alarm: f64) -> Check {
+        let json = serde_json::json!({
+            "claim": "M1", "name": name, "method": "sub-gamma", "verdict": "consistent", "expected": "consistent",
+            "estimate": 1.0, "closed_form": null, "radius_below": 0.1, "radius_above": 0.1, "samples": 10,
+            "discrepancy": 0.2, "miss": 1e-3, "false_alarm": false_alarm, "guaranteed": true,
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn run(checks: Vec<Check>) -> Run {
+        let cell = Cell { number: 1, seconds: 0.1, outputs: Vec::new(), checks };
+        let (path, problems) = ("a.ipynb".into(), Vec::new());
+        Run::new(vec![Notebook { path, seconds: 0.1, code_cells: 1, cells: vec![cell], problems }], false)
+    }
+
+    #[test]
+    fn the_budget_of_false_alarms_is_kept() {
+        assert!(run(vec![check("a", 5e-7), check("b", 5e-7)]).succeeded);
+        assert!(!run(vec![check("a", 5e-7), check("b", 6e-7)]).succeeded);
+        assert!(!run(vec![check("a", f64::NAN)]).succeeded);
+    }
+
+    #[test]
+    fn two_checks_of_one_name_are_refused() {
+        let run = run(vec![check("a", 1e-9), check("a", 1e-9)]);
+        assert!(!run.succeeded && run.summary().contains("two checks are called \"M1 a\""));
+    }
+
+    #[test]
+    fn an_interrupted_run_has_failed() {
+        assert!(!Run::new(Vec::new(), true).succeeded);
+    }
+}
