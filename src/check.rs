@@ -7,6 +7,7 @@
 //! Each check prints one line. If the environment variable `GENERATIVE_MODELS_REPORT` names a file, it also appends its
 //! [`Report`] there as one line of JSON: that is how a run of the notebooks counts its checks.
 
+use crate::display::significant;
 use crate::error::{Error, Result};
 use crate::gaussian::same_length;
 use crate::monte_carlo::{Generator, estimate};
@@ -83,10 +84,18 @@ impl Bound {
     pub fn covariance_entry(covariance: &DMatrix<f64>, i: usize, j: usize, n: usize) -> Result<Self> {
         if i.max(j) >= covariance.nrows() {
             let found = format!("({i}, {j})");
-            return Err(Error::Shape { what: "the covariance's entry", expected: format!("below {}", covariance.nrows()), found });
+            return Err(Error::Shape {
+                what: "the covariance's entry",
+                expected: format!("below {}", covariance.nrows()),
+                found,
+            });
         }
         if n < 2 {
-            return Err(Error::Domain { what: "the number of samples in a covariance", value: n as f64, domain: "at least 2" });
+            return Err(Error::Domain {
+                what: "the number of samples in a covariance",
+                value: n as f64,
+                domain: "at least 2",
+            });
         }
         let (product, entry, n) = (covariance[(i, i)] * covariance[(j, j)], covariance[(i, j)], n as f64);
         Ok(Self::SubGamma {
@@ -137,7 +146,11 @@ impl Bound {
             Self::SubGamma { variance, above, below } => (variance, above.max(below)),
             Self::Lipschitz(l) => (l * l, 0.0),
             Self::CentralLimit => {
-                return Err(Error::Domain { what: "the variance of a central limit", value: f64::NAN, domain: "known beforehand" });
+                return Err(Error::Domain {
+                    what: "the variance of a central limit",
+                    value: f64::NAN,
+                    domain: "known beforehand",
+                });
             }
         };
         // With u = 1/√N both radii together are a u² + b u; the positive root of a u² + b u = discrepancy, free of cancellation.
@@ -423,7 +436,7 @@ impl Report {
 }
 
 impl fmt::Display for Report {
-    /// One line: verdict, claim, name, estimate ± radius, closed form, and what the test promises.
+    /// One line: claim, name, verdict, estimate ± radius, closed form, and what the test promises.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.stands() { '✓' } else { '✗' };
         let verdict = match (self.verdict, self.expected) {
@@ -436,22 +449,13 @@ impl fmt::Display for Report {
         };
         let (estimate, radius) = with_error(self.estimate, self.radius_below.max(self.radius_above));
         let closed_form = significant(self.closed_form, 8);
-        write!(f, "{sign} {} {}: {verdict}\n    ", self.claim, self.name)?;
-        if self.samples == 0 {
-            write!(f, "oracle {estimate} ± {radius}, closed form {closed_form}")
-        } else {
-            let guarantee = if self.guaranteed { "" } else { " (asymptotic)" };
-            write!(
-                f,
-                "estimate {estimate} ± {radius}, closed form {closed_form}; N = {}, {} bound, false alarm {}{guarantee}, \
-                 misses an error of {} with probability {}",
-                self.samples,
-                self.method,
-                significant(self.false_alarm, 2),
-                significant(self.discrepancy, 2),
-                significant(self.miss, 2)
-            )
+        write!(f, "{sign} {} {}: {verdict}; {estimate} ± {radius}, closed form {closed_form}", self.claim, self.name)?;
+        if self.samples > 0 {
+            let guarantee = if self.guaranteed { "" } else { ", asymptotic" };
+            let false_alarm = significant(self.false_alarm, 2);
+            write!(f, "; N = {}, false alarm {false_alarm} ({}{guarantee})", self.samples, self.method)?;
         }
+        write!(f, ", catches {}", significant(self.discrepancy, 2))
     }
 }
 
@@ -466,5 +470,3 @@ fn with_error(value: f64, error: f64) -> (String, String) {
     let value = if digits < 1 { "0".to_owned() } else { significant(value, digits.min(17) as usize) };
     (value, significant(error, 2))
 }
-
-use crate::display::significant;

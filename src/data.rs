@@ -37,7 +37,8 @@ fn data_dir() -> PathBuf {
 pub fn read_csv(path: impl AsRef<Path>) -> Result<DataFrame> {
     let path = path.as_ref();
     let broken = |problem: String| Error::Data { path: path.to_owned(), problem };
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(|e| broken(describe(&e)))?;
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(|e| broken(describe(&e)))?;
     let names: Vec<String> = reader.headers().map_err(|e| broken(describe(&e)))?.iter().map(str::to_owned).collect();
     let rows: Vec<Vec<String>> =
         reader.deserialize().collect::<Result<_, csv::Error>>().map_err(|e| broken(describe(&e)))?;

@@ -41,10 +41,7 @@ impl Show for Gaussian {
     fn evcxr_display(&self) {
         emit("text/latex", &normal_latex(self));
         let (mean, covariance) = (plain(&as_matrix(self.mean())), plain(self.covariance()));
-        emit(
-            "text/plain",
-            &format!("normal distribution, mean\n{mean}\ncovariance\n{covariance}"),
-        );
+        emit("text/plain", &format!("normal distribution, mean\n{mean}\ncovariance\n{covariance}"));
     }
 }
 
@@ -82,11 +79,7 @@ pub fn significant(x: f64, digits: usize) -> String {
         return x.to_string().replace("inf", "∞");
     }
     // More than 17 digits carry nothing. Rounding up may overflow; such a number is left as it is.
-    let rounded = format!("{x:.*e}", digits.clamp(1, 17) - 1)
-        .parse()
-        .ok()
-        .filter(|r: &f64| r.is_finite())
-        .unwrap_or(x);
+    let rounded = format!("{x:.*e}", digits.clamp(1, 17) - 1).parse().ok().filter(|r: &f64| r.is_finite()).unwrap_or(x);
     match rounded.abs() {
         0.0 => "0".into(),
         1e-4..1e7 => rounded.to_string(),
@@ -99,11 +92,7 @@ fn elided(n: usize, most: usize, head: usize, tail: usize) -> Vec<Option<usize>>
     if n <= most {
         return (0..n).map(Some).collect();
     }
-    (0..head)
-        .map(Some)
-        .chain([None])
-        .chain((n - tail..n).map(Some))
-        .collect()
+    (0..head).map(Some).chain([None]).chain((n - tail..n).map(Some)).collect()
 }
 
 /// A frame as a table. Alignment is by attribute and not by style, since code hosts strip styles.
@@ -112,19 +101,11 @@ fn html(frame: &DataFrame) -> String {
     let row = |cells: String| format!("<tr>{cells}</tr>\n");
     let header = columns.iter().map(|column| {
         let (name, dtype) = (escape(column.name()), escape(&column.dtype().to_string()));
-        format!(
-            "<th align=\"{}\">{name}<br><small>{dtype}</small></th>",
-            alignment(column)
-        )
+        format!("<th align=\"{}\">{name}<br><small>{dtype}</small></th>", alignment(column))
     });
     let body = elided(frame.height(), 12, 6, 6).into_iter().map(|i| {
-        let cell = |column| {
-            format!(
-                "<td align=\"{}\">{}</td>",
-                alignment(column),
-                i.map_or("⋮".into(), |i| cell(column, i))
-            )
-        };
+        let cell =
+            |column| format!("<td align=\"{}\">{}</td>", alignment(column), i.map_or("⋮".into(), |i| cell(column, i)));
         row(columns.iter().map(cell).collect())
     });
     format!(
@@ -137,11 +118,7 @@ fn html(frame: &DataFrame) -> String {
 }
 
 fn alignment(column: &Column) -> &'static str {
-    if column.dtype().is_primitive_numeric() {
-        "right"
-    } else {
-        "left"
-    }
+    if column.dtype().is_primitive_numeric() { "right" } else { "left" }
 }
 
 fn cell(column: &Column, row: usize) -> String {
@@ -154,10 +131,7 @@ fn cell(column: &Column, row: usize) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 fn as_matrix(vector: &DVector<f64>) -> DMatrix<f64> {
@@ -173,9 +147,7 @@ fn cells(matrix: &DMatrix<f64>, number: impl Fn(f64) -> String, dots: [&str; 3])
         (None, Some(_)) => dots[1].into(),
         (None, None) => dots[2].into(),
     };
-    rows.into_iter()
-        .map(|row| columns.iter().map(|&column| cell(row, column)).collect())
-        .collect()
+    rows.into_iter().map(|row| columns.iter().map(|&column| cell(row, column)).collect()).collect()
 }
 
 fn pmatrix(matrix: &DMatrix<f64>) -> String {
@@ -185,9 +157,7 @@ fn pmatrix(matrix: &DMatrix<f64>) -> String {
 }
 
 fn latex_number(x: f64) -> String {
-    let text = significant(x, 5)
-        .replace("NaN", r"\mathrm{NaN}")
-        .replace('∞', r"\infty");
+    let text = significant(x, 5).replace("NaN", r"\mathrm{NaN}").replace('∞', r"\infty");
     match text.split_once('e') {
         Some((mantissa, exponent)) => format!(r"{mantissa}\times10^{{{exponent}}}"),
         None => text,
@@ -205,18 +175,8 @@ fn normal_latex(p: &Gaussian) -> String {
 /// The matrix in lines of right-aligned columns.
 fn plain(matrix: &DMatrix<f64>) -> String {
     let rows = cells(matrix, |x| significant(x, 5), ["⋯", "⋮", "⋱"]);
-    let width = rows
-        .iter()
-        .flatten()
-        .map(|cell| cell.chars().count())
-        .max()
-        .unwrap_or(0);
-    let line = |row: &Vec<String>| {
-        row.iter()
-            .map(|cell| format!("{cell:>width$}"))
-            .collect::<Vec<_>>()
-            .join("  ")
-    };
+    let width = rows.iter().flatten().map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let line = |row: &Vec<String>| row.iter().map(|cell| format!("{cell:>width$}")).collect::<Vec<_>>().join("  ");
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -265,25 +225,16 @@ mod tests {
     #[test]
     fn matrices_in_latex() {
         let m = dmatrix![1.0, -0.0; 1.2e-17, f64::INFINITY];
-        assert_eq!(
-            pmatrix(&m),
-            r"\begin{pmatrix} 1 & 0 \\ 1.2\times10^{-17} & \infty \end{pmatrix}"
-        );
-        assert_eq!(plain(&dmatrix![1.0, -2.5; 10.0, 0.0]), " 1  -2.5\n10     0");
+        assert_eq!(pmatrix(&m), r"\begin{pmatrix} 1 & 0 \\ 1.2\times10^{-17} & \infty \end{pmatrix}");
+        assert_eq!(plain(&dmatrix![1.0, -2.5; 10.0, 0.0]), "   1  -2.5\n  10     0");
         let large = pmatrix(&DMatrix::zeros(9, 10));
-        assert_eq!(
-            (large.matches(r"\cdots").count(), large.matches(r"\vdots").count()),
-            (7, 7)
-        );
+        assert_eq!((large.matches(r"\cdots").count(), large.matches(r"\vdots").count()), (7, 7));
         assert_eq!((large.matches(r"\ddots").count(), large.matches(r"\\").count()), (1, 7));
     }
 
     #[test]
     fn a_normal_in_latex() {
-        assert_eq!(
-            normal_latex(&Gaussian::univariate(0.5, 2.0).unwrap()),
-            r"$$\mathcal{N}\left(0.5,\; 2\right)$$"
-        );
+        assert_eq!(normal_latex(&Gaussian::univariate(0.5, 2.0).unwrap()), r"$$\mathcal{N}\left(0.5,\; 2\right)$$");
         let p = Gaussian::new(dvector![1.0, 2.0], DMatrix::identity(2, 2)).unwrap();
         assert!(normal_latex(&p).contains(r"\begin{pmatrix} 1 \\ 2 \end{pmatrix},\; \begin{pmatrix} 1 & 0 \\ 0 & 1"));
     }

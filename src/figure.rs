@@ -2,24 +2,20 @@
 //!
 //! The font is part of the library, so that a picture is the same on every machine.
 
+mod canvas;
+
 use crate::data::column;
 use crate::display::significant;
 use crate::error::{Error, Result, finite};
 use crate::gaussian::{Gaussian, same_length};
+use canvas::*;
 use nalgebra::DMatrix;
-use plotters::element::{Circle, DashedPathElement, PathElement, Polygon, Rectangle, Text};
-use plotters::prelude::{BLACK, WHITE};
-use plotters::prelude::{BitMapBackend, Color, ColorMap, DrawingArea, IntoDrawingArea, IntoFont, RGBColor, ViridisRGB};
-use plotters::style::{FontStyle, FontTransform, RGBAColor, TextStyle, register_font};
+use plotters::prelude::{BitMapBackend, Color, ColorMap, IntoDrawingArea, RGBColor, ViridisRGB, WHITE};
 use polars::prelude::DataFrame;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
 use std::f64::consts::PI;
-use std::fmt::Display;
 use std::iter::once;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Once;
 
 /// The colour-blind-safe colours of Okabe and Ito (2008), those with the most contrast to white first.
 const PALETTE: [RGBColor; 8] = [
@@ -127,16 +123,8 @@ struct Images {
 impl Figure {
     /// A figure without layers.
     pub fn new(title: impl Into<String>) -> Self {
-        let panel = Panel {
-            title: title.into(),
-            ..Panel::default()
-        };
-        Self {
-            left: Vec::new(),
-            panel,
-            alt: None,
-            error: None,
-        }
+        let panel = Panel { title: title.into(), ..Panel::default() };
+        Self { left: Vec::new(), panel, alt: None, error: None }
     }
 
     /// Names the x axis; otherwise it has the name of the first layer's column.
@@ -179,10 +167,7 @@ impl Figure {
         self.left.extend(right.left);
         self.alt = self.alt.or(right.alt);
         self.error = self.error.or(right.error);
-        Self {
-            panel: right.panel,
-            ..self
-        }
+        Self { panel: right.panel, ..self }
     }
 
     /// A histogram with `bins` bars of equal width, whose areas sum to 1. The column needs finite numbers, as in every layer.
@@ -206,8 +191,7 @@ impl Figure {
 
     /// A translucent dot for each row.
     pub fn scatter(self, frame: &DataFrame, x: &str, y: &str) -> Self {
-        self.name(x, y)
-            .push(y, points(frame, x, y).map(|points| Mark::Points(points, 0)))
+        self.name(x, y).push(y, points(frame, x, y).map(|points| Mark::Points(points, 0)))
     }
 
     /// A point for each row, with one colour and one shape for each of the at most eight values of the column `by`.
@@ -217,9 +201,7 @@ impl Figure {
             Ok(categories) => categories
                 .into_iter()
                 .enumerate()
-                .fold(figure, |figure, (i, (label, points))| {
-                    figure.push(label, Ok(Mark::Points(points, i)))
-                }),
+                .fold(figure, |figure, (i, (label, points))| figure.push(label, Ok(Mark::Points(points, i)))),
             Err(error) => figure.push("", Err(error)),
         }
     }
@@ -229,11 +211,7 @@ impl Figure {
         let bars = points(frame, x, y).and_then(|points| {
             let ends = numbers(frame, lower)?.into_iter().zip(numbers(frame, upper)?);
             Ok(Mark::Errors(
-                points
-                    .into_iter()
-                    .zip(ends)
-                    .map(|((x, y), (lower, upper))| (x, y, lower, upper))
-                    .collect(),
+                points.into_iter().zip(ends).map(|((x, y), (lower, upper))| (x, y, lower, upper)).collect(),
             ))
         });
         self.name(x, "").push(y, bars)
@@ -242,10 +220,7 @@ impl Figure {
     /// The ellipse that holds the probability `level` of a two-dimensional normal.
     pub fn ellipse(self, normal: &Gaussian, level: f64, label: impl Into<String>) -> Self {
         let ellipse = normal.ellipse(level, 180);
-        self.push(
-            label,
-            ellipse.map(|points| Mark::Line(points.row_iter().map(|row| (row[0], row[1])).collect())),
-        )
+        self.push(label, ellipse.map(|points| Mark::Line(points.row_iter().map(|row| (row[0], row[1])).collect())))
     }
 
     /// One point.
@@ -267,8 +242,7 @@ impl Figure {
     /// Filled contours of z, one colour between each two of the increasing `levels`. The frame holds each point of a grid
     /// x × y in one row, in any order; between the points, z is interpolated bilinearly.
     pub fn heat_map(self, frame: &DataFrame, x: &str, y: &str, z: &str, levels: &[f64]) -> Self {
-        self.name(x, y)
-            .push(z, HeatMap::new(frame, x, y, z, levels).map(Mark::HeatMap))
+        self.name(x, y).push(z, HeatMap::new(frame, x, y, z, levels).map(Mark::HeatMap))
     }
 
     /// The rows of a matrix as images, `columns` of them side by side. A row holds the pixels from the top left in reading
@@ -278,8 +252,8 @@ impl Figure {
         self.push("", Images::new(matrix, height, width, columns).map(Mark::Images))
     }
 
-    /// The picture as a PNG of 1440×900 pixels, to be shown at half that size; 1920×800 for several panels. The height of
-    /// images in a grid follows from their number.
+    /// The picture as a PNG of 1440×900 pixels, to be shown at half that size, or 1920×800 for several panels (wider from
+    /// the fifth on). The height of images in a grid follows from their number.
     ///
     /// # Errors
     /// The first error of the methods that built the figure: [`Error::NoColumn`]; [`Error::Column`] for a column without
@@ -291,46 +265,29 @@ impl Figure {
             return Err(error.clone());
         }
         let panels: Vec<&Panel> = self.left.iter().chain(once(&self.panel)).collect();
-        let (width, default_height) = if panels.len() == 1 {
-            (720.0, 450.0)
-        } else {
-            (960.0, 400.0)
+        let (width, default_height) = match panels.len() {
+            1 => (720.0, 450.0),
+            n => (240.0 * n.max(4) as f64, 400.0),
         };
         let panel_width = width / panels.len() as f64;
-        let height = panels
-            .iter()
-            .map(|panel| panel.height(panel_width).unwrap_or(default_height))
-            .fold(0.0, f64::max);
+        let height = panels.iter().map(|panel| panel.height(panel_width).unwrap_or(default_height)).fold(0.0, f64::max);
         let (pixel_width, pixel_height) = (pixels(width) as usize, pixels(height) as usize);
         let mut buffer = vec![255; 3 * pixel_width * pixel_height];
         let backend = BitMapBackend::with_buffer(&mut buffer, (pixel_width as u32, pixel_height as u32));
-        let canvas = Canvas {
-            area: backend.into_drawing_area(),
-        };
+        let canvas = Canvas { area: backend.into_drawing_area() };
         for (i, panel) in panels.iter().enumerate() {
             let left = i as f64 * panel_width;
-            panel.draw(
-                &canvas,
-                Area {
-                    x: left..left + panel_width,
-                    y: 0.0..height,
-                },
-            )?;
+            panel.draw(&canvas, Area { x: left..left + panel_width, y: 0.0..height })?;
         }
         drop(canvas);
-        let (rgb, exact) = (
-            halved(&buffer, pixel_width),
-            panels.iter().any(|panel| panel.images().is_some()),
-        );
+        let (rgb, exact) = (halved(&buffer, pixel_width), panels.iter().any(|panel| panel.images().is_some()));
         encode(&rgb, pixel_width / 2, exact).map_err(failed)
     }
 
     /// What is in the picture, for a reader who cannot see it: titles, axes with their ranges, and each layer.
     pub fn text(&self) -> String {
         let panels = self.left.iter().chain(once(&self.panel)).map(Panel::text);
-        self.alt
-            .clone()
-            .unwrap_or_else(|| panels.collect::<Vec<_>>().join("\n"))
+        self.alt.clone().unwrap_or_else(|| panels.collect::<Vec<_>>().join("\n"))
     }
 
     /// Writes the picture to a file.
@@ -339,10 +296,7 @@ impl Figure {
     /// Those of [`png`](Self::png), and [`Error::Data`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let failed = |e: std::io::Error| Error::Data {
-            path: path.to_owned(),
-            problem: e.to_string(),
-        };
+        let failed = |e: std::io::Error| Error::Data { path: path.to_owned(), problem: e.to_string() };
         std::fs::write(path, self.png()?).map_err(failed)
     }
 
@@ -362,21 +316,10 @@ impl Figure {
                 let coloured = |layer: &&Layer| !matches!(layer.mark, Mark::HeatMap(_));
                 let next = self.panel.layers.iter().filter(coloured).count() % PALETTE.len();
                 let colour = match (self.panel.layers.last(), &mark) {
-                    (
-                        Some(Layer {
-                            mark: Mark::Band(_),
-                            colour,
-                            ..
-                        }),
-                        Mark::Line(_),
-                    ) => *colour,
+                    (Some(Layer { mark: Mark::Band(_), colour, .. }), Mark::Line(_)) => *colour,
                     _ => next,
                 };
-                self.panel.layers.push(Layer {
-                    label: label.into(),
-                    colour,
-                    mark,
-                });
+                self.panel.layers.push(Layer { label: label.into(), colour, mark });
             }
             Err(error) => self.error = self.error.or(Some(error)),
         }
@@ -387,12 +330,7 @@ impl Figure {
 /// A column of finite numbers, at least one.
 fn numbers(frame: &DataFrame, name: &str) -> Result<Vec<f64>> {
     let values = column(frame, name)?;
-    let wrong = |problem| {
-        Err(Error::Column {
-            name: name.into(),
-            problem,
-        })
-    };
+    let wrong = |problem| Err(Error::Column { name: name.into(), problem });
     match values.iter().position(|v| !v.is_finite()) {
         Some(row) => wrong(format!("the value in row {row} is {}", values[row])),
         None if values.is_empty() => wrong("it has no rows".into()),
@@ -408,15 +346,11 @@ fn both_finite(x: f64, y: f64) -> Result<()> {
     finite("the position in the figure", &[x, y], |i| ["x", "y"][i].into())
 }
 
-fn at_least_one(what: &'static str, value: usize) -> Result<()> {
-    if value > 0 {
+fn countable(what: &'static str, value: usize) -> Result<()> {
+    if (1..=1000).contains(&value) {
         return Ok(());
     }
-    Err(Error::Domain {
-        what,
-        value: 0.0,
-        domain: "at least 1",
-    })
+    Err(Error::Domain { what, value: value as f64, domain: "between 1 and 1000" })
 }
 
 /// The smallest and the largest of some numbers; None if there are none.
@@ -428,7 +362,7 @@ fn range(values: impl IntoIterator<Item = f64>) -> Option<Range<f64>> {
 }
 
 fn histogram(frame: &DataFrame, x: &str, bins: usize) -> Result<Mark> {
-    at_least_one("the number of bins", bins)?;
+    countable("the number of bins", bins)?;
     let values = numbers(frame, x)?;
     let range = range(values.iter().copied()).unwrap_or_default();
     // Values that are all equal get one bar, of width 1.
@@ -451,10 +385,7 @@ fn histogram(frame: &DataFrame, x: &str, bins: usize) -> Result<Mark> {
 fn categories(frame: &DataFrame, x: &str, y: &str, by: &str) -> Result<Vec<(String, Vec<Point>)>> {
     let points = points(frame, x, y)?;
     let available = || frame.get_column_names().iter().map(ToString::to_string).collect();
-    let by = frame.column(by).map_err(|_| Error::NoColumn {
-        name: by.into(),
-        available: available(),
-    })?;
+    let by = frame.column(by).map_err(|_| Error::NoColumn { name: by.into(), available: available() })?;
     let mut categories: Vec<(String, Vec<Point>)> = Vec::new();
     for (row, point) in points.into_iter().enumerate() {
         let value = by.get(row)?;
@@ -465,29 +396,18 @@ fn categories(frame: &DataFrame, x: &str, y: &str, by: &str) -> Result<Vec<(Stri
         }
     }
     if categories.len() > MARKERS.len() {
-        let problem = format!(
-            "it has {} values; at most {} can be told apart",
-            categories.len(),
-            MARKERS.len()
-        );
-        return Err(Error::Column {
-            name: by.name().to_string(),
-            problem,
-        });
+        let problem = format!("it has {} values; at most {} can be told apart", categories.len(), MARKERS.len());
+        return Err(Error::Column { name: by.name().to_string(), problem });
     }
     Ok(categories)
 }
 
 impl HeatMap {
     fn new(frame: &DataFrame, x_name: &str, y_name: &str, z_name: &str, levels: &[f64]) -> Result<Self> {
-        at_least_one("the number of levels", levels.len())?;
+        countable("the number of levels", levels.len())?;
         finite("the levels", levels, |i| format!("entry {i}"))?;
         if let Some(pair) = levels.windows(2).find(|pair| pair[0] >= pair[1]) {
-            return Err(Error::Domain {
-                what: "a level",
-                value: pair[1],
-                domain: "larger than the one before it",
-            });
+            return Err(Error::Domain { what: "a level", value: pair[1], domain: "larger than the one before it" });
         }
         let points = points(frame, x_name, y_name)?;
         let axis = |coordinate: fn(&Point) -> f64| {
@@ -497,15 +417,10 @@ impl HeatMap {
             axis
         };
         let (x, y) = (axis(|p| p.0), axis(|p| p.1));
-        let wrong = |problem| Error::Column {
-            name: z_name.into(),
-            problem,
-        };
+        let wrong = |problem| Error::Column { name: z_name.into(), problem };
         if points.len() != x.len() * y.len() {
             let (rows, x, y) = (points.len(), x.len(), y.len());
-            return Err(wrong(format!(
-                "a grid of {x} values of {x_name:?} and {y} of {y_name:?} has not {rows} rows"
-            )));
+            return Err(wrong(format!("a grid of {x} values of {x_name:?} and {y} of {y_name:?} has not {rows} rows")));
         }
         let mut cells = vec![vec![None; y.len()]; x.len()];
         for (point, z) in points.iter().zip(numbers(frame, z_name)?) {
@@ -518,16 +433,8 @@ impl HeatMap {
             }
         }
         // As many rows as cells and none twice: every cell is filled.
-        let z = cells
-            .into_iter()
-            .map(|row| row.into_iter().flatten().collect())
-            .collect();
-        Ok(Self {
-            x,
-            y,
-            z,
-            levels: levels.to_vec(),
-        })
+        let z = cells.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
+        Ok(Self { x, y, z, levels: levels.to_vec() })
     }
 
     /// The colour between the levels i − 1 and i.
@@ -536,17 +443,12 @@ impl HeatMap {
     }
 
     fn draw(&self, canvas: &Canvas, plot: &Plot) -> Result<()> {
-        let (from, to) = (
-            plot.pixel((plot.x.start, plot.y.end)),
-            plot.pixel((plot.x.end, plot.y.start)),
-        );
+        let (from, to) = (plot.pixel((plot.x.start, plot.y.end)), plot.pixel((plot.x.end, plot.y.start)));
         // Where each pixel's centre lies in the grid.
         let at = |range: &Range<f64>, pixel: i32, pixels: i32| {
             range.start + (range.end - range.start) * (f64::from(pixel) + 0.5) / f64::from(pixels)
         };
-        let columns: Vec<_> = (0..to.0 - from.0)
-            .map(|i| bracket(&self.x, at(&plot.x, i, to.0 - from.0)))
-            .collect();
+        let columns: Vec<_> = (0..to.0 - from.0).map(|i| bracket(&self.x, at(&plot.x, i, to.0 - from.0))).collect();
         for row in from.1..to.1 {
             let (j, next, t) = bracket(&self.y, at(&plot.y, to.1 - 1 - row, to.1 - from.1));
             let between = |i: usize| self.z[i][j] + t * (self.z[i][next] - self.z[i][j]);
@@ -570,42 +472,24 @@ impl HeatMap {
 
 /// The neighbours of v in an increasing grid, and the share of the way from the one to the other.
 fn bracket(grid: &[f64], v: f64) -> (usize, usize, f64) {
-    let next = grid
-        .partition_point(|&g| g <= v)
-        .clamp(1, grid.len().max(2) - 1)
-        .min(grid.len() - 1);
+    let next = grid.partition_point(|&g| g <= v).clamp(1, grid.len().max(2) - 1).min(grid.len() - 1);
     let i = next.saturating_sub(1);
-    let share = if next == i {
-        0.0
-    } else {
-        ((v - grid[i]) / (grid[next] - grid[i])).clamp(0.0, 1.0)
-    };
+    let share = if next == i { 0.0 } else { ((v - grid[i]) / (grid[next] - grid[i])).clamp(0.0, 1.0) };
     (i, next, share)
 }
 
 impl Images {
-    const GAP: f64 = 4.0;
-
     fn new(matrix: &DMatrix<f64>, height: usize, width: usize, columns: usize) -> Result<Self> {
-        at_least_one("the number of images", matrix.nrows())?;
-        at_least_one("the number of images in a row", columns)?;
-        let pixels = height.saturating_mul(width);
-        at_least_one("the number of pixels of an image", pixels)?;
-        let channels = if matrix.ncols() == pixels.saturating_mul(3) {
-            3
-        } else {
-            1
-        };
-        same_length("a row of the images", pixels.saturating_mul(channels), matrix.ncols())?;
-        finite("the images", matrix, |i| {
-            format!("row {}, column {}", i % matrix.nrows(), i / matrix.nrows())
-        })?;
+        countable("the number of images in a row", columns)?;
+        countable("the number of rows of images", matrix.nrows().div_ceil(columns))?;
+        countable("the height of an image", height)?;
+        countable("the width of an image", width)?;
+        let pixels = height * width;
+        let channels = if matrix.ncols() == 3 * pixels { 3 } else { 1 };
+        same_length("a row of the images", channels * pixels, matrix.ncols())?;
+        finite("the images", matrix, |i| format!("row {}, column {}", i % matrix.nrows(), i / matrix.nrows()))?;
         let range = range(matrix.iter().copied()).unwrap_or_default();
-        let span = if range.end > range.start {
-            range.end - range.start
-        } else {
-            1.0
-        };
+        let span = if range.end > range.start { range.end - range.start } else { 1.0 };
         let shade = |v: f64| (255.0 * (v - range.start) / span).round() as u8;
         let image = |i: usize| {
             let pixel = |p: usize| {
@@ -615,43 +499,35 @@ impl Images {
             (0..pixels).map(pixel).collect()
         };
         let pixels = (0..matrix.nrows()).map(image).collect();
-        Ok(Self {
-            height,
-            width,
-            columns: columns.min(matrix.nrows()),
-            range,
-            pixels,
-        })
+        Ok(Self { height, width, columns: columns.min(matrix.nrows()), range, pixels })
     }
 
     fn rows(&self) -> usize {
         self.pixels.len().div_ceil(self.columns)
     }
 
-    /// The side of a pixel that fills the width, unless that makes the grid higher than the usual figure or the pixels huge.
-    fn pixel(&self, width: f64) -> f64 {
-        let side = |room: f64, images: usize, pixels: usize| (room / images as f64 - Self::GAP) / pixels as f64;
-        let side = side(width, self.columns, self.width)
-            .min(side(640.0, self.rows(), self.height))
+    /// The space between images, and the side of a pixel: as large as the width allows, unless that makes the grid much
+    /// higher than other figures or the pixels huge.
+    fn sizes(&self, width: f64) -> (f64, f64) {
+        let gap = (width / self.columns as f64 / 8.0).min(4.0);
+        let side = ((width / self.columns as f64 - gap) / self.width as f64)
+            .min(640.0 / (self.rows() * self.height) as f64)
             .min(12.0);
         // Whole pixels of the file, where there is room.
-        if side >= 0.5 {
-            (side * 2.0).floor() / 2.0
-        } else {
-            side.max(0.05)
-        }
+        (gap, if side >= 0.5 { (side * 2.0).floor() / 2.0 } else { side })
     }
 
     fn grid_height(&self, width: f64) -> f64 {
-        self.rows() as f64 * (self.pixel(width) * self.height as f64 + Self::GAP)
+        let (gap, side) = self.sizes(width);
+        self.rows() as f64 * (side * self.height as f64 + gap)
     }
 
     fn draw(&self, canvas: &Canvas, area: &Area) -> Result<()> {
-        let side = self.pixel(area.width());
+        let (gap, side) = self.sizes(area.width());
         for (i, image) in self.pixels.iter().enumerate() {
             let (row, column) = ((i / self.columns) as f64, (i % self.columns) as f64);
-            let left = area.x.start + column * (side * self.width as f64 + Self::GAP);
-            let top = area.y.start + row * (side * self.height as f64 + Self::GAP);
+            let left = area.x.start + column * (side * self.width as f64 + gap);
+            let top = area.y.start + row * (side * self.height as f64 + gap);
             for (p, &colour) in image.iter().enumerate() {
                 let corner = |dx: usize, dy: usize| {
                     let (x, y) = (p % self.width + dx, p / self.width + dy);
@@ -682,10 +558,7 @@ impl Mark {
         match self {
             Mark::Bars(bars) => once(0.0).chain(bars.iter().map(|bar| bar.2)).collect(),
             Mark::Line(points) | Mark::Band(points) | Mark::Points(points, _) => points.iter().map(|p| p.1).collect(),
-            Mark::Errors(bars) => bars
-                .iter()
-                .flat_map(|&(_, y, lower, upper)| [y, lower, upper])
-                .collect(),
+            Mark::Errors(bars) => bars.iter().flat_map(|&(_, y, lower, upper)| [y, lower, upper]).collect(),
             Mark::Horizontal(y) => vec![*y],
             Mark::HeatMap(map) => map.y.clone(),
             Mark::Vertical(_) | Mark::Images(_) => Vec::new(),
@@ -712,8 +585,10 @@ impl Mark {
             }
             canvas.stroke(points, colour, width)
         };
+        // A single point stands out from others.
+        let rim = halo || matches!(self, Mark::Points(points, _) if points.len() == 1);
         let marker = |&point: &Point, shape: usize, radius: f64, opacity: f64| {
-            if halo {
+            if rim {
                 canvas.marker(plot.pixel(point), shape, radius + 1.5, WHITE.into())?;
             }
             canvas.marker(plot.pixel(point), shape, radius, colour.mix(opacity))
@@ -729,15 +604,9 @@ impl Mark {
             Mark::Band(outline) => canvas.polygon(plot.pixels(outline), colour.mix(0.25)),
             Mark::Points(points, shape) => {
                 // The more points, the smaller and fainter.
-                let (magnitude, solid) = ((points.len() as f64).log10(), halo || points.len() == 1);
-                let opacity = if solid {
-                    1.0
-                } else {
-                    (0.85 - 0.13 * magnitude).max(0.15)
-                };
-                points
-                    .iter()
-                    .try_for_each(|p| marker(p, *shape, (6.0 - 0.9 * magnitude).max(1.5), opacity))
+                let magnitude = (points.len() as f64).log10();
+                let opacity = if rim { 1.0 } else { (0.85 - 0.13 * magnitude).max(0.15) };
+                points.iter().try_for_each(|p| marker(p, *shape, (6.0 - 0.9 * magnitude).max(1.5), opacity))
             }
             Mark::Errors(bars) => bars.iter().try_for_each(|&(x, y, lower, upper)| {
                 let ends = [plot.pixel((x, lower)), plot.pixel((x, upper))];
@@ -764,40 +633,22 @@ impl Layer {
             Some(Range { start, end }) => format!("{} to {}", number(start, 4), number(end, 4)),
             None => "nothing".into(),
         };
-        let label = if self.label.is_empty() {
-            String::new()
-        } else {
-            format!(" “{}”", self.label)
-        };
+        let label = if self.label.is_empty() { String::new() } else { format!(" “{}”", self.label) };
         let (x, y) = (from_to(&self.mark.xs()), from_to(&self.mark.ys()));
         match &self.mark {
             Mark::Bars(bars) => {
                 let n = bars.len();
-                let highest = bars
-                    .iter()
-                    .copied()
-                    .max_by(|a, b| a.2.total_cmp(&b.2))
-                    .unwrap_or_default();
+                let highest = bars.iter().copied().max_by(|a, b| a.2.total_cmp(&b.2)).unwrap_or_default();
                 let (left, right, height) = (number(highest.0, 4), number(highest.1, 4), number(highest.2, 4));
                 format!("Histogram{label}: {n} bars over x from {x}, the highest ({height}) between {left} and {right}")
             }
             Mark::Line(points) => {
-                let highest = points
-                    .iter()
-                    .max_by(|a, b| a.1.total_cmp(&b.1))
-                    .map_or(f64::NAN, |p| p.0);
-                format!(
-                    "Line{label}: x from {x}, y from {y}, highest at x = {}",
-                    number(highest, 4)
-                )
+                let highest = points.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map_or(f64::NAN, |p| p.0);
+                format!("Line{label}: x from {x}, y from {y}, highest at x = {}", number(highest, 4))
             }
             Mark::Band(_) => format!("Band{label}: x from {x}, y from {y}"),
             Mark::Points(points, _) if points.len() == 1 => {
-                format!(
-                    "Point{label} at ({}, {})",
-                    number(points[0].0, 4),
-                    number(points[0].1, 4)
-                )
+                format!("Point{label} at ({}, {})", number(points[0].0, 4), number(points[0].1, 4))
             }
             Mark::Points(points, shape) => {
                 format!("{} {}{label}: x from {x}, y from {y}", points.len(), MARKERS[*shape].0)
@@ -807,28 +658,17 @@ impl Layer {
             Mark::Horizontal(y) => format!("Dashed horizontal line{label} at y = {}", number(*y, 4)),
             Mark::HeatMap(map) => {
                 let z = from_to(&map.z.concat());
-                let cells = map
-                    .x
-                    .iter()
-                    .zip(&map.z)
-                    .flat_map(|(x, row)| map.y.iter().zip(row).map(move |(y, z)| (x, y, z)));
-                let (x, y) = cells
-                    .max_by(|a, b| a.2.total_cmp(b.2))
-                    .map_or((f64::NAN, f64::NAN), |(x, y, _)| (*x, *y));
+                let cells =
+                    map.x.iter().zip(&map.z).flat_map(|(x, row)| map.y.iter().zip(row).map(move |(y, z)| (x, y, z)));
+                let (x, y) = cells.max_by(|a, b| a.2.total_cmp(b.2)).map_or((f64::NAN, f64::NAN), |(x, y, _)| (*x, *y));
                 let levels: Vec<String> = map.levels.iter().map(|&level| number(level, 4)).collect();
                 let (x, y, levels) = (number(x, 4), number(y, 4), levels.join(", "));
                 format!("Filled contours{label} at the levels {levels}: values from {z}, largest at ({x}, {y})")
             }
             Mark::Images(images) => {
-                let Images {
-                    height, width, range, ..
-                } = images;
-                let (count, rows, black, white) = (
-                    images.pixels.len(),
-                    images.rows(),
-                    number(range.start, 4),
-                    number(range.end, 4),
-                );
+                let Images { height, width, range, .. } = images;
+                let (count, rows, black, white) =
+                    (images.pixels.len(), images.rows(), number(range.start, 4), number(range.end, 4));
                 format!(
                     "{count} images of {height}×{width} pixels in rows of {}, {rows} in all: {black} is black, {white} white",
                     images.columns
@@ -872,14 +712,8 @@ impl Panel {
     }
 
     fn title_lines(&self, room: f64) -> Vec<String> {
-        let words = self
-            .title
-            .split_whitespace()
-            .map(|word| (word, text_width(word, TITLE_SIZE)));
-        flow(words, text_width(" ", TITLE_SIZE), room)
-            .into_iter()
-            .map(|words| words.join(" "))
-            .collect()
+        let words = self.title.split_whitespace().map(|word| (word, text_width(word, TITLE_SIZE)));
+        flow(words, text_width(" ", TITLE_SIZE), room).into_iter().map(|words| words.join(" ")).collect()
     }
 
     /// The rows of the legend; none if there is one layer only.
@@ -887,21 +721,14 @@ impl Panel {
         let shown = |layer: &&Layer| {
             self.layers.len() > 1 && !layer.label.is_empty() && !matches!(layer.mark, Mark::HeatMap(_))
         };
-        let entries = self
-            .layers
-            .iter()
-            .filter(shown)
-            .map(|layer| (layer, entry_width(layer)));
+        let entries = self.layers.iter().filter(shown).map(|layer| (layer, entry_width(layer)));
         flow(entries, 0.0, room)
     }
 
     /// The ranges of the two axes.
     fn ranges(&self) -> Result<(Range<f64>, Range<f64>)> {
         let margin = if self.heat_map().is_some() { 0.0 } else { 0.04 };
-        let (xs, ys) = (
-            self.layers.iter().flat_map(|l| l.mark.xs()),
-            self.layers.iter().flat_map(|l| l.mark.ys()),
-        );
+        let (xs, ys) = (self.layers.iter().flat_map(|l| l.mark.xs()), self.layers.iter().flat_map(|l| l.mark.ys()));
         let (x, mut y) = (widened(range(xs), margin)?, widened(range(ys.clone()), margin)?);
         // Bars stand on the axis.
         if self.layers.iter().any(|layer| matches!(layer.mark, Mark::Bars(_))) && ys.into_iter().all(|y| y >= 0.0) {
@@ -921,10 +748,8 @@ impl Panel {
         if self.layers.is_empty() {
             return Err(Error::Figure(format!("the panel {:?} has no layers", self.title)));
         }
-        let mut inner = Area {
-            x: area.x.start + MARGIN..area.x.end - MARGIN,
-            y: area.y.start + MARGIN / 2.0..area.y.end - MARGIN,
-        };
+        let mut inner =
+            Area { x: area.x.start + MARGIN..area.x.end - MARGIN, y: area.y.start + MARGIN / 2.0..area.y.end - MARGIN };
         for line in self.title_lines(inner.width()) {
             inner.y.start += LINE_HEIGHT;
             let size = fitting(&line, TITLE_SIZE, inner.width());
@@ -932,9 +757,7 @@ impl Panel {
         }
         if let Some(images) = self.images() {
             if self.layers.len() > 1 {
-                return Err(Error::Figure(
-                    "images need a panel of their own; put it beside this one".into(),
-                ));
+                return Err(Error::Figure("images need a panel of their own; put it beside this one".into()));
             }
             inner.y.start += MARGIN / 2.0;
             return images.draw(canvas, &inner);
@@ -943,15 +766,8 @@ impl Panel {
             let mut x = inner.x.start;
             inner.y.start += LINE_HEIGHT;
             for layer in row {
-                let swatch = Area {
-                    x: x..x + SWATCH,
-                    y: inner.y.start - 17.0..inner.y.start - 5.0,
-                };
-                let plot = Plot {
-                    x: 0.0..1.0,
-                    y: 0.0..1.0,
-                    area: swatch,
-                };
+                let swatch = Area { x: x..x + SWATCH, y: inner.y.start - 17.0..inner.y.start - 5.0 };
+                let plot = Plot { x: 0.0..1.0, y: 0.0..1.0, area: swatch };
                 layer.mark.sample().draw(canvas, &plot, PALETTE[layer.colour], false)?;
                 let size = fitting(&layer.label, TICK_SIZE, inner.width() - SWATCH - 6.0);
                 canvas.text(&layer.label, size, (x + SWATCH + 6.0, inner.y.start - 6.0), 0.0)?;
@@ -969,24 +785,13 @@ impl Panel {
         }
         area.y.end -= LINE_HEIGHT + if self.x.is_empty() { 0.0 } else { LINE_HEIGHT };
         let y_ticks = ticks(&y, (area.height() / 45.0).max(2.0));
-        let widest = y_ticks
-            .iter()
-            .map(|(_, label)| text_width(label, TICK_SIZE))
-            .fold(0.0, f64::max);
+        let widest = y_ticks.iter().map(|(_, label)| text_width(label, TICK_SIZE)).fold(0.0, f64::max);
         area.x.start += widest + 8.0 + if self.y_name().is_empty() { 0.0 } else { LINE_HEIGHT };
         // As many ticks as leave room between their labels.
         let fits = |ticks: &Vec<(f64, String)>| {
-            ticks
-                .iter()
-                .map(|(_, label)| text_width(label, TICK_SIZE) + 20.0)
-                .sum::<f64>()
-                < area.width()
+            ticks.iter().map(|(_, label)| text_width(label, TICK_SIZE) + 20.0).sum::<f64>() < area.width()
         };
-        let x_ticks = (2..=8)
-            .rev()
-            .map(|most| ticks(&x, f64::from(most)))
-            .find(fits)
-            .unwrap_or_default();
+        let x_ticks = (2..=8).rev().map(|most| ticks(&x, f64::from(most))).find(fits).unwrap_or_default();
 
         let plot = Plot { x, y, area };
         let (left, right, top, bottom) = (plot.area.x.start, plot.area.x.end, plot.area.y.start, plot.area.y.end);
@@ -1003,15 +808,9 @@ impl Panel {
             canvas.text(label, TICK_SIZE, (left - 7.0, at + 4.5), 1.0)?;
         }
         for layer in &self.layers {
-            layer
-                .mark
-                .draw(canvas, &plot, PALETTE[layer.colour], self.heat_map().is_some())?;
+            layer.mark.draw(canvas, &plot, PALETTE[layer.colour], self.heat_map().is_some())?;
         }
-        canvas.stroke(
-            &[(left, top), (left, bottom), (right, bottom)].map(to_pixels),
-            AXIS,
-            1.2,
-        )?;
+        canvas.stroke(&[(left, top), (left, bottom), (right, bottom)].map(to_pixels), AXIS, 1.2)?;
         let size = fitting(&self.x, LABEL_SIZE, plot.area.width());
         canvas.text(&self.x, size, ((left + right) / 2.0, bottom + 18.0 + LINE_HEIGHT), 0.5)?;
         canvas.vertical_text(self.y_name(), (left - widest - 18.0, &plot.area.y))
@@ -1020,16 +819,8 @@ impl Panel {
     fn text(&self) -> String {
         let mut sentences = vec![self.title.trim_end_matches('.').to_owned()];
         let axis = |name: &str, title: &str, Range { start, end }: Range<f64>| {
-            let title = if title.is_empty() {
-                String::new()
-            } else {
-                format!(" ({title})")
-            };
-            format!(
-                "The {name} axis{title} runs from {} to {}",
-                number(start, 4),
-                number(end, 4)
-            )
+            let title = if title.is_empty() { String::new() } else { format!(" ({title})") };
+            format!("The {name} axis{title} runs from {} to {}", number(start, 4), number(end, 4))
         };
         match self.ranges() {
             Ok((x, y)) if self.images().is_none() => {
@@ -1064,22 +855,12 @@ fn widened(range: Option<Range<f64>>, margin: f64) -> Result<Range<f64>> {
 fn ticks(range: &Range<f64>, most: f64) -> Vec<(f64, String)> {
     let least = (range.end - range.start) / most;
     let power = 10_f64.powf(least.log10().floor());
-    let step = [1.0, 2.0, 5.0]
-        .map(|m| m * power)
-        .into_iter()
-        .find(|&step| step >= least)
-        .unwrap_or(10.0 * power);
-    let (first, last) = (
-        (range.start / step - 1e-9).ceil() as i64,
-        (range.end / step + 1e-9).floor() as i64,
-    );
+    let step = [1.0, 2.0, 5.0].map(|m| m * power).into_iter().find(|&step| step >= least).unwrap_or(10.0 * power);
+    let (first, last) = ((range.start / step - 1e-9).ceil() as i64, (range.end / step + 1e-9).floor() as i64);
     // The digits from the largest label's first to the step's last.
     let largest = range.start.abs().max(range.end.abs());
     let digits = (largest.log10().floor() - step.log10().floor()) as usize + 2;
-    (first..=last)
-        .map(|k| k as f64 * step)
-        .map(|value| (value, number(value, digits)))
-        .collect()
+    (first..=last).map(|k| k as f64 * step).map(|value| (value, number(value, digits))).collect()
 }
 
 /// A number as a figure shows it, such as 0.25 or −2×10⁻⁵.
@@ -1090,31 +871,22 @@ fn number(x: f64, digits: usize) -> String {
         None => Some('⁻'),
     };
     match text.split_once('e') {
-        Some((mantissa, exponent)) => format!(
-            "{mantissa}×10{}",
-            exponent.chars().filter_map(superscript).collect::<String>()
-        ),
+        Some((mantissa, exponent)) => {
+            format!("{mantissa}×10{}", exponent.chars().filter_map(superscript).collect::<String>())
+        }
         None => text,
     }
 }
 
 /// Draws the colour bar at the right of the area and returns the width that it takes.
 fn colour_bar(canvas: &Canvas, map: &HeatMap, label: &str, area: &Area) -> Result<f64> {
-    let widest = map
-        .levels
-        .iter()
-        .map(|&level| text_width(&number(level, 4), TICK_SIZE))
-        .fold(0.0, f64::max);
+    let widest = map.levels.iter().map(|&level| text_width(&number(level, 4), TICK_SIZE)).fold(0.0, f64::max);
     let right = area.x.end - if label.is_empty() { 0.0 } else { LINE_HEIGHT };
     let bar = right - widest - 6.0 - BAR_WIDTH..right - widest - 6.0;
     let (top, bottom) = (area.y.start, area.y.end - 2.0 * LINE_HEIGHT);
     let edge = |i: usize| bottom - (bottom - top) * i as f64 / (map.levels.len() + 1) as f64;
     for i in 0..=map.levels.len() {
-        canvas.rectangle(
-            to_pixels((bar.start, edge(i + 1))),
-            to_pixels((bar.end, edge(i))),
-            map.colour(i).into(),
-        )?;
+        canvas.rectangle(to_pixels((bar.start, edge(i + 1))), to_pixels((bar.end, edge(i))), map.colour(i).into())?;
     }
     // Where there are many levels, some go without a label.
     let stride = (map.levels.len() as f64 * 18.0 / (bottom - top)).ceil().max(1.0) as usize;
@@ -1145,254 +917,6 @@ fn flow<T>(items: impl IntoIterator<Item = (T, f64)>, gap: f64, room: f64) -> Ve
         }
     }
     rows
-}
-
-/// A position on the canvas. The canvas has four pixels for each nominal one; pairs of them are averaged in the end, so that
-/// edges are smooth in a picture of twice the nominal size.
-type Pixel = (i32, i32);
-
-fn pixels(nominal: f64) -> i32 {
-    (4.0 * nominal).round() as i32
-}
-
-fn to_pixels((x, y): Point) -> Pixel {
-    (pixels(x), pixels(y))
-}
-
-/// A rectangle in nominal pixels.
-#[derive(Clone)]
-struct Area {
-    x: Range<f64>,
-    y: Range<f64>,
-}
-
-impl Area {
-    fn width(&self) -> f64 {
-        self.x.end - self.x.start
-    }
-
-    fn height(&self) -> f64 {
-        self.y.end - self.y.start
-    }
-}
-
-/// The map from data to the canvas.
-struct Plot {
-    x: Range<f64>,
-    y: Range<f64>,
-    area: Area,
-}
-
-impl Plot {
-    fn nominal(&self, (x, y): Point) -> Point {
-        let share = |range: &Range<f64>, v: f64| (v - range.start) / (range.end - range.start);
-        (
-            self.area.x.start + share(&self.x, x) * self.area.width(),
-            self.area.y.end - share(&self.y, y) * self.area.height(),
-        )
-    }
-
-    fn pixel(&self, point: Point) -> Pixel {
-        to_pixels(self.nominal(point))
-    }
-
-    fn pixels(&self, points: &[Point]) -> Vec<Pixel> {
-        points.iter().map(|&p| self.pixel(p)).collect()
-    }
-}
-
-/// The name under which the font is registered.
-const FONT: &str = "DejaVu Sans";
-
-fn font(size: f64) -> TextStyle<'static> {
-    static REGISTERED: Once = Once::new();
-    // Should it fail, drawing text does so with a message.
-    REGISTERED.call_once(|| drop(register_font(FONT, FontStyle::Normal, dejavu::sans::regular())));
-    (FONT, 4.0 * size).into_font().color(&BLACK)
-}
-
-fn text_width(text: &str, size: f64) -> f64 {
-    font(size)
-        .font
-        .box_size(text)
-        .map_or(0.0, |(width, _)| f64::from(width) / 4.0)
-}
-
-/// The largest size up to `size` at which the text is no wider than `room`.
-fn fitting(text: &str, size: f64, room: f64) -> f64 {
-    size * (room / text_width(text, size).max(1.0)).min(1.0)
-}
-
-/// The drawing primitives, on plotters' bitmap.
-struct Canvas<'a> {
-    area: DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>,
-}
-
-fn failed(error: impl Display) -> Error {
-    Error::Figure(error.to_string())
-}
-
-impl Canvas<'_> {
-    fn polygon(&self, corners: Vec<Pixel>, colour: RGBAColor) -> Result<()> {
-        self.area.draw(&Polygon::new(corners, colour.filled())).map_err(failed)
-    }
-
-    fn rectangle(&self, from: Pixel, to: Pixel, colour: RGBAColor) -> Result<()> {
-        self.area
-            .draw(&Rectangle::new([from, to], colour.filled()))
-            .map_err(failed)
-    }
-
-    /// A line with round joints. plotters draws a wide path as one polygon, which has holes where the path meets itself.
-    fn stroke(&self, points: &[Pixel], colour: RGBColor, width: f64) -> Result<()> {
-        let width = pixels(width);
-        for pair in points.windows(2).filter(|pair| pair[0] != pair[1]) {
-            self.area
-                .draw(&PathElement::new(pair.to_vec(), colour.stroke_width(width as u32)))
-                .map_err(failed)?;
-        }
-        for &joint in points {
-            self.area
-                .draw(&Circle::new(joint, width / 2, colour.filled()))
-                .map_err(failed)?;
-        }
-        Ok(())
-    }
-
-    fn dashes(&self, ends: [Pixel; 2], colour: RGBColor) -> Result<()> {
-        let (dash, gap) = (pixels(6.0), pixels(4.0));
-        let style = colour.stroke_width(pixels(1.6) as u32);
-        self.area
-            .draw(&DashedPathElement::new(ends.into_iter(), dash, gap, style))
-            .map_err(failed)
-    }
-
-    /// One of the shapes of [`MARKERS`].
-    fn marker(&self, (x, y): Pixel, shape: usize, radius: f64, colour: RGBAColor) -> Result<()> {
-        let (_, corners, turn, inner) = MARKERS[shape];
-        let corner = |i: usize| {
-            let angle = turn + PI * i as f64 / corners as f64;
-            let radius = 4.0 * radius * if i % 2 == 0 { 1.0 } else { inner };
-            (
-                x + (radius * angle.cos()).round() as i32,
-                y + (radius * angle.sin()).round() as i32,
-            )
-        };
-        self.polygon((0..2 * corners).map(corner).collect(), colour)
-    }
-
-    /// Text on the baseline through `at`, which is its left end (`align` 0), its middle (½) or its right end (1).
-    fn text(&self, text: &str, size: f64, at: Point, align: f64) -> Result<()> {
-        let start = (at.0 - align * text_width(text, size), at.1);
-        self.glyphs(
-            text,
-            size,
-            |along, up| (start.0 + along, start.1 - up),
-            FontTransform::None,
-        )
-    }
-
-    /// Text that runs upwards, in the middle of a range, with its baseline at x.
-    fn vertical_text(&self, text: &str, (x, y): (f64, &Range<f64>)) -> Result<()> {
-        let size = fitting(text, LABEL_SIZE, y.end - y.start);
-        let start = (y.start + y.end + text_width(text, size)) / 2.0;
-        self.glyphs(
-            text,
-            size,
-            |along, up| (x - up, start - along),
-            FontTransform::Rotate270,
-        )
-    }
-
-    /// Draws text whose coordinates along the baseline and up from it `place` maps to the canvas. plotters puts a combining
-    /// accent behind its letter, so accents are drawn on their own, above the letter's middle.
-    fn glyphs(&self, text: &str, size: f64, place: impl Fn(f64, f64) -> Point, turn: FontTransform) -> Result<()> {
-        let style = font(size).transform(turn);
-        // plotters puts the baseline half of the size below the position.
-        let draw = |text: String, along: f64, up: f64| {
-            self.area
-                .draw(&Text::new(
-                    text,
-                    to_pixels(place(along, up + size / 2.0)),
-                    style.clone(),
-                ))
-                .map_err(failed)
-        };
-        let mut letters = String::new();
-        for c in text.chars() {
-            if !('\u{300}'..='\u{36f}').contains(&c) {
-                letters.push(c);
-                continue;
-            }
-            let letter = letters.pop();
-            let start = text_width(&letters, size);
-            letters.extend(letter);
-            let middle = (start + text_width(&letters, size)) / 2.0;
-            let tall = letter.is_some_and(|l| l.is_uppercase() || "bdfhklβδζθλξ".contains(l));
-            draw(c.into(), middle - 0.15 * size, if tall { 0.15 * size } else { 0.0 })?;
-        }
-        draw(letters, 0.0, 0.0)
-    }
-}
-
-/// The mean of each block of 2×2 pixels, in bytes of red, green and blue.
-fn halved(buffer: &[u8], width: usize) -> Vec<u8> {
-    let stride = 3 * width;
-    let mean = |pair: &[u8], byte: usize| {
-        let sum: u16 = [byte, byte + 3, byte + stride, byte + stride + 3]
-            .iter()
-            .map(|&i| u16::from(pair[i]))
-            .sum();
-        ((sum + 2) / 4) as u8
-    };
-    let row = |pair| (0..width / 2).flat_map(move |x| (0..3).map(move |c| mean(pair, 6 * x + c)));
-    buffer.chunks_exact(2 * stride).flat_map(row).collect()
-}
-
-/// A PNG with the exact colours, or one of less than half the size with the 256 most frequent, to which the rare shades of
-/// smoothed edges are rounded.
-fn encode(rgb: &[u8], width: usize, exact: bool) -> Result<Vec<u8>, png::EncodingError> {
-    let mut png = Vec::new();
-    let mut encoder = png::Encoder::new(&mut png, width as u32, (rgb.len() / (3 * width)) as u32);
-    encoder.set_compression(png::Compression::Best);
-    encoder.set_filter(png::FilterType::NoFilter);
-    if exact {
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.write_header()?.write_image_data(rgb)?;
-    } else {
-        let (palette, indices) = indexed(rgb);
-        encoder.set_color(png::ColorType::Indexed);
-        encoder.set_palette(palette);
-        encoder.write_header()?.write_image_data(&indices)?;
-    }
-    Ok(png)
-}
-
-/// The 256 most frequent colours, and for each pixel the index of the one nearest to it.
-fn indexed(rgb: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let mut counts = BTreeMap::new();
-    for pixel in rgb.chunks_exact(3) {
-        *counts.entry(pixel).or_insert(0) += 1;
-    }
-    let mut colours: Vec<&[u8]> = counts.keys().copied().collect();
-    colours.sort_by_key(|colour| Reverse(counts[colour]));
-    let palette = &colours[..colours.len().min(256)];
-    let distance = |a: &[u8], b: &[u8]| {
-        a.iter()
-            .zip(b)
-            .map(|(a, b)| u32::from(a.abs_diff(*b)).pow(2))
-            .sum::<u32>()
-    };
-    let nearest = |colour: &[u8]| {
-        (0..palette.len())
-            .min_by_key(|&i| distance(palette[i], colour))
-            .unwrap_or(0) as u8
-    };
-    let indices: HashMap<&[u8], u8> = colours.iter().map(|&colour| (colour, nearest(colour))).collect();
-    (
-        palette.concat(),
-        rgb.chunks_exact(3).map(|pixel| indices[pixel]).collect(),
-    )
 }
 
 #[cfg(test)]
@@ -1427,24 +951,12 @@ mod tests {
         vec![
             (
                 new().histogram(&frame, "x", 2),
-                "Histogram “x”: 2 bars over x from 1 to 4, the highest (0.3333) between 1 and 2.5.",
+                "Histogram “x”: 2 bars over x from 1 to 4, the highest (0.3333) between 2.5 and 4.",
             ),
-            (
-                new().histogram(&frame, "flat", 9),
-                "1 bars over x from 6.5 to 7.5, the highest (1) between",
-            ),
-            (
-                new().line(&frame, "x", "n"),
-                "Line “n”: x from 1 to 4, y from 1 to 5, highest at x = 4.",
-            ),
-            (
-                new().line(&frame, "x", "flat"),
-                "The y axis (flat) runs from 6.3 to 7.7.",
-            ),
-            (
-                new().band(&frame, "x", "low", "high"),
-                "Band “low to high”: x from 1 to 4, y from 0.2 to 6.",
-            ),
+            (new().histogram(&frame, "flat", 9), "1 bars over x from 6.5 to 7.5, the highest (1) between"),
+            (new().line(&frame, "x", "n"), "Line “n”: x from 1 to 4, y from 1 to 5, highest at x = 4."),
+            (new().line(&frame, "x", "flat"), "The y axis (flat) runs from 6.3 to 7.7."),
+            (new().band(&frame, "x", "low", "high"), "Band “low to high”: x from 1 to 4, y from 0.2 to 6."),
             (new().scatter(&frame, "x", "n").label("data"), "4 circles “data”"),
             (
                 new().scatter_by(&frame, "x", "n", "kind"),
@@ -1456,10 +968,7 @@ mod tests {
             ),
             (new().ellipse(&normal, 0.5, "half"), "Line “half”"),
             (new().point(1e-5, -2.0, "here"), "Point “here” at (1×10⁻⁵, −2)."),
-            (
-                new().vertical(3.0, "v").horizontal(-1.0, ""),
-                "line “v” at x = 3. Dashed horizontal line at y = −1.",
-            ),
+            (new().vertical(3.0, "v").horizontal(-1.0, ""), "line “v” at x = 3. Dashed horizontal line at y = −1."),
             (
                 new().heat_map(&frame, "u", "v", "n", &[2.0, 3.0]),
                 "“n” at the levels 2, 3: values from 1 to 5, largest at (1, 1).",
@@ -1479,22 +988,34 @@ mod tests {
             let text = figure.text();
             assert!(text.starts_with("Title. ") && text.contains(description), "{text}");
             let (width, height) = size(&figure);
-            assert!(
-                width == 1440 && (height == 900 || figure.panel.images().is_some()),
-                "{text} {width}×{height}"
-            );
-            assert_eq!(figure.png().unwrap(), figure.clone().png().unwrap());
+            assert!(width == 1440 && (height == 900 || figure.panel.images().is_some()), "{text} {width}×{height}");
         }
     }
 
     #[test]
+    fn a_picture_is_the_same_each_time() {
+        let figure = || Figure::new("μ̂").scatter_by(&frame(), "x", "n", "kind").line(&frame(), "x", "low");
+        assert_eq!(figure().png().unwrap(), figure().png().unwrap());
+    }
+
+    #[test]
+    fn the_font_has_the_signs_of_mathematics() {
+        let font = FONT.as_ref().unwrap();
+        for c in "μΣσθλφψεβαℓ∇∑∫∞≤≥≈≠±−×·∂∈∝√‖⟨⟩ℝ∼→²³⁻¹₀₁₂ᵀᵢⱼ½…\u{302}\u{304}\u{303}".chars()
+        {
+            assert_ne!(font.glyph_id(c).0, 0, "{c}");
+        }
+        // The accent takes no room of its own and stands above its letter.
+        assert_eq!(text_width("Σ̂", 10.0), text_width("Σ", 10.0));
+        let (outlines, _) = typeset("Σ̂", 10.0);
+        assert!(outlines[1].1.0 > outlines[0].1.0 && outlines[1].1.1 < outlines[0].1.1);
+    }
+
+    #[test]
     fn panels_stand_side_by_side() {
-        let all = figures()
-            .into_iter()
-            .map(|(figure, _)| figure)
-            .reduce(Figure::beside)
-            .unwrap();
-        assert_eq!(size(&all.clone().label("last")), (1920, 800));
+        assert_eq!(size(&Figure::new("a").vertical(1.0, "").beside(Figure::new("b").horizontal(1.0, ""))), (1920, 800));
+        let all = figures().into_iter().map(|(figure, _)| figure).reduce(Figure::beside).unwrap();
+        assert_eq!(size(&all.clone().label("last")), (7200, 800));
         assert_eq!(all.text().lines().count(), 15);
         assert_eq!(all.alt("replaced").text(), "replaced");
     }
@@ -1516,7 +1037,10 @@ mod tests {
         assert!(message(new().heat_map(&frame, "x", "n", "low", &[1.0])).contains("\"low\": a grid of 4 values"));
         assert!(message(new().heat_map(&frame, "u", "v", "x", &[1.0, 1.0])).contains("larger than the one before"));
         assert!(message(new().image_grid(&DMatrix::zeros(2, 5), 2, 2, 1)).contains("length 4"));
-        assert!(message(new().image_grid(&DMatrix::zeros(2, 4), usize::MAX, 3, 1)).contains("expected length"));
+        assert!(
+            message(new().image_grid(&DMatrix::zeros(2, 4), usize::MAX, 3, 1)).contains("the height of an image is")
+        );
+        assert!(message(new().histogram(&frame, "x", usize::MAX)).contains("between 1 and 1000"));
         assert!(message(new().point(f64::NAN, 0.0, "")).contains("NaN at x"));
         assert!(message(new().ellipse(&Gaussian::standard(3).unwrap(), 0.5, "")).contains("length 2"));
         assert!(message(new().vertical(-1e308, "").vertical(1.7e308, "")).contains("too long"));
@@ -1526,12 +1050,7 @@ mod tests {
 
     #[test]
     fn ticks_are_short() {
-        let labels = |range, most| {
-            ticks(&range, most)
-                .into_iter()
-                .map(|(_, label)| label)
-                .collect::<Vec<_>>()
-        };
+        let labels = |range, most| ticks(&range, most).into_iter().map(|(_, label)| label).collect::<Vec<_>>();
         assert_eq!(labels(0.0..1.0, 5.0), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
         assert_eq!(labels(-0.31..0.29, 8.0), ["−0.3", "−0.2", "−0.1", "0", "0.1", "0.2"]);
         assert_eq!(labels(1e6..1e6 + 1.0, 2.0), ["1000000", "1000000.5", "1000001"]);

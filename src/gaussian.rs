@@ -256,7 +256,9 @@ fn cholesky(matrix: &DMatrix<f64>) -> Result<DMatrix<f64>> {
         let column = factor.view((j, j), (d - j, 1)).clone_owned();
         for k in j + 1..d {
             let scale = column[k - j];
-            factor.view_mut((k, k), (d - k, 1)).zip_apply(&column.view((k - j, 0), (d - k, 1)), |entry, l| *entry -= scale * l);
+            factor
+                .view_mut((k, k), (d - k, 1))
+                .zip_apply(&column.view((k - j, 0), (d - k, 1)), |entry, l| *entry -= scale * l);
         }
     }
     Ok(factor)

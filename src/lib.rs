@@ -35,7 +35,8 @@ pub mod prelude {
     pub use crate::gaussian::{Density, Gaussian};
     pub use crate::mle::{GaussianStats, ln_likelihood};
     pub use crate::monte_carlo::{Estimate, Generator, estimate, rng};
-    pub use nalgebra::{DMatrix, DVector, dmatrix, dvector};
+    // The macros `dmatrix!` and `dvector!` expand to paths that start with the crate's name.
+    pub use nalgebra::{self, DMatrix, DVector, dmatrix, dvector};
     pub use polars::prelude::{DataFrame, IntoLazy, LazyFrame, NamedFrom, Series, col, df, lit};
     pub use rand::{Rng, RngExt};
     pub use rand_distr::{Distribution, StandardNormal};

@@ -7,8 +7,11 @@ use std::path::PathBuf;
 ///
 /// Without a command it does what `workbook run` does: executes every notebook, reports the checks and gives one verdict.
 #[derive(Parser)]
-#[command(version, after_help = "Exit status: 0 if all cells ran and all checks stand, 1 if not, 2 for a wrong command line \
-    or a file that is no notebook.")]
+#[command(
+    version,
+    after_help = "Exit status: 0 if all cells ran and all checks stand, 1 if not, 2 for a wrong command line \
+    or a file that is no notebook."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

@@ -12,8 +12,7 @@ const RELATIVE: f64 = 1e-9;
 const PIXEL_DIFFERENCE: u8 = 16;
 const PIXEL_SHARE: f64 = 1e-3;
 
-static NUMBER: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"[-−]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?").ok());
+static NUMBER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[-−]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?").ok());
 
 /// The differences between two lists of outputs, in words.
 pub fn differences(saved: &[Value], now: &[Value]) -> Vec<String> {
@@ -22,7 +21,11 @@ pub fn differences(saved: &[Value], now: &[Value]) -> Vec<String> {
     if kinds(&saved) != kinds(&now) {
         return vec![format!("the file has [{}], this run gave [{}]", kinds(&saved), kinds(&now))];
     }
-    saved.iter().zip(&now).filter_map(|((kind, a), (_, b))| Some(format!("{kind}: {}", difference(kind, a, b)?))).collect()
+    saved
+        .iter()
+        .zip(&now)
+        .filter_map(|((kind, a), (_, b))| Some(format!("{kind}: {}", difference(kind, a, b)?)))
+        .collect()
 }
 
 /// Each output as (kind, content), sorted within one output by MIME type.

@@ -9,6 +9,7 @@ use crossbeam_channel::Receiver;
 use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -80,7 +81,8 @@ impl Prepared {
         let dir = self.compile_dir();
         let manifest = format!(
             "[package]\nname = \"ctx\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n[lib]\ncrate-type = [\"cdylib\"]\n\n\
-             [profile.dev]\nopt-level = 2\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\n\n\
+             [profile.dev]\nopt-level = 2\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\nlto = false\n\
+             debug-assertions = true\ncodegen-units = 16\npanic = 'unwind'\nincremental = true\noverflow-checks = true\n\n\
              [dependencies]\ngenerative-models = {{ path = {:?} }}\n",
             project::root()
         );
@@ -132,7 +134,8 @@ fn write_if_changed(path: &Path, contents: &str) -> Result<()> {
 }
 
 fn rustc(argument: &[&str]) -> Result<String> {
-    let output = Command::new("rustc").args(argument).output().context("rustc cannot be started; is it on the PATH?")?;
+    let output =
+        Command::new("rustc").args(argument).output().context("rustc cannot be started; is it on the PATH?")?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
@@ -140,6 +143,17 @@ fn host() -> Result<String> {
     let version = rustc(&["-vV"])?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.context("rustc does not say for which machine it compiles")?.to_owned())
+}
+
+/// Where cells find the standard library's shared object: the relative path that the linker wrote into them is off by one
+/// folder, as evcxr moves what it compiled. `cargo run` adds the target directory to this list, whose shared object of the
+/// library is built with other flags and must not be found before the kernel's.
+fn library_path() -> Result<(&'static str, OsString)> {
+    let variable = if cfg!(target_os = "macos") { "DYLD_FALLBACK_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
+    let (ours, target) = (PathBuf::from(rustc(&["--print", "target-libdir"])?), project::target_dir()?);
+    let others = std::env::var_os(variable).unwrap_or_default();
+    let others = std::env::split_paths(&others).filter(|path| path.is_absolute() && !path.starts_with(&target));
+    Ok((variable, std::env::join_paths(std::iter::once(ours).chain(others))?))
 }
 
 /// Type inference in the notebooks reads the standard library's source.
@@ -235,6 +249,8 @@ impl Kernel {
         File::create(prepared.report_file()).context("the file for the checks' reports cannot be made")?;
         let mut cells = Command::new(std::env::current_exe()?);
         cells.env(REPORT_VARIABLE, prepared.report_file());
+        let (variable, path) = library_path()?;
+        cells.env(variable, path);
         // evcxr reads its settings from the working directory.
         std::env::set_current_dir(&prepared.dir)?;
         let (context, outputs) = EvalContext::with_subprocess_command(cells).map_err(|e| anyhow::anyhow!("{e}"))?;
@@ -278,7 +294,12 @@ impl Kernel {
             let result = context.execute(code);
             finished.store(true, Ordering::SeqCst);
             // The threads neither panic nor outlive the cell.
-            (result, watch.join().unwrap_or_default(), stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default())
+            (
+                result,
+                watch.join().unwrap_or_default(),
+                stdout.join().unwrap_or_default(),
+                stderr.join().unwrap_or_default(),
+            )
         });
         let seconds = begun.elapsed().as_secs_f64();
         let (display, failure) = match result {
@@ -286,10 +307,13 @@ impl Kernel {
             Err(error) => (BTreeMap::new(), Some(describe(&error, code))),
         };
         let error = match killed {
-            Some(Killed::Timeout) => Some(format!("the cell ran for longer than {} s and was stopped", limit.as_secs())),
+            Some(Killed::Timeout) => {
+                Some(format!("the cell ran for longer than {} s and was stopped", limit.as_secs()))
+            }
             Some(Killed::Interrupt) => Some("interrupted".to_owned()),
             None => failure,
         };
+        let stderr = readable(stderr);
         Execution { stdout, stderr, display, reports: self.new_reports(), error, seconds }
     }
 
@@ -342,6 +366,15 @@ fn watch(child: &Arc<Mutex<Child>>, finished: &AtomicBool, limit: Duration) -> O
     killed
 }
 
+/// What an author needs of a panic is its message: its place is in a file that evcxr generates, and its backtrace in this program.
+fn readable(stderr: Vec<String>) -> Vec<String> {
+    let message = |line: String| {
+        if line.starts_with("thread '") && line.contains(" panicked at ") { "panicked:".to_owned() } else { line }
+    };
+    let lines = stderr.into_iter().skip_while(|line| line.is_empty());
+    lines.take_while(|line| line != "stack backtrace:").map(message).collect()
+}
+
 /// An error with the author's own lines: evcxr's rendering shows those of the crate that it generates around a cell.
 fn describe(error: &evcxr::Error, code: &str) -> String {
     let evcxr::Error::CompilationErrors(errors) = error else {
@@ -354,9 +387,12 @@ fn describe(error: &evcxr::Error, code: &str) -> String {
         for message in error.spanned_messages() {
             let Some(span) = message.span else { continue };
             let line = code.lines().nth(span.start_line - 1).unwrap_or_default();
-            let width = if span.end_line == span.start_line { span.end_column.saturating_sub(span.start_column) } else { 1 };
+            let width =
+                if span.end_line == span.start_line { span.end_column.saturating_sub(span.start_column) } else { 1 };
             let mark = format!("{}{}", " ".repeat(span.start_column.saturating_sub(1)), "^".repeat(width.max(1)));
-            text.push(format!("{:>4} | {line}\n     | {mark} {}", span.start_line, message.label).trim_end().to_owned());
+            text.push(
+                format!("{:>4} | {line}\n     | {mark} {}", span.start_line, message.label).trim_end().to_owned(),
+            );
         }
         text.extend(error.help().into_iter().map(|help| format!("help: {help}")));
     }
@@ -373,6 +409,13 @@ mod tests {
         assert_eq!(progress(line), Some((34, 188, "polars-core, rayon(build)")));
         assert_eq!(progress("   Compiling serde v1.0"), None);
         assert_eq!(progress("error[E0432]: unresolved import"), None);
+    }
+
+    #[test]
+    fn a_panic_is_cut_to_its_message() {
+        let stderr =
+            ["", "thread 'main' (42) panicked at src/lib.rs:140:1:", "one is not two", "stack backtrace:", "   0: 0x1"];
+        assert_eq!(readable(stderr.map(str::to_owned).to_vec()), ["panicked:", "one is not two"]);
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl CodeCell {
 /// Text first, in the order of the streams, then what the cell displayed, then its error: as a Jupyter front end shows them.
 fn outputs_of(execution: &Execution, count: usize) -> Result<Vec<Output>> {
     let mut outputs = Vec::new();
-    for (name, lines) in [("stdout", &execution.stdout), ("stderr", &without_backtrace(&execution.stderr))] {
+    for (name, lines) in [("stdout", &execution.stdout), ("stderr", &execution.stderr)] {
         if !lines.is_empty() {
             let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
             outputs.push(json!({"output_type": "stream", "name": name, "text": text}));
@@ -143,7 +143,8 @@ fn outputs_of(execution: &Execution, count: usize) -> Result<Vec<Output>> {
         }));
     }
     if let Some(error) = &execution.error {
-        outputs.push(json!({"output_type": "error", "ename": "Error", "evalue": error.lines().next().unwrap_or_default(),
+        outputs
+            .push(json!({"output_type": "error", "ename": "Error", "evalue": error.lines().next().unwrap_or_default(),
             "traceback": error.lines().collect::<Vec<_>>()}));
     }
     Ok(outputs.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?)
@@ -153,9 +154,4 @@ fn outputs_of(execution: &Execution, count: usize) -> Result<Vec<Output>> {
 fn picture_size(png: Option<&String>) -> Option<Value> {
     let picture = crate::compare::decode_png(png?)?;
     Some(json!({"image/png": {"width": picture.width / 2, "height": picture.height / 2}}))
-}
-
-/// A backtrace holds this machine's paths and says nothing about the cell.
-fn without_backtrace(stderr: &[String]) -> Vec<String> {
-    stderr.iter().take_while(|line| !line.starts_with("stack backtrace:")).cloned().collect()
 }

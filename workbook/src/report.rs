@@ -99,7 +99,8 @@ impl Run {
         }
         // Written so that NaN does not pass.
         if !(false_alarm <= FALSE_ALARM_BUDGET) {
-            problems.push(format!("the checks' false alarms add up to {false_alarm:.1e}, above {FALSE_ALARM_BUDGET:.0e}"));
+            problems
+                .push(format!("the checks' false alarms add up to {false_alarm:.1e}, above {FALSE_ALARM_BUDGET:.0e}"));
         }
         let mut ids: Vec<String> = checks().map(Check::id).collect();
         ids.sort_unstable();

@@ -122,7 +122,11 @@ fn run_notebook(kernel: &mut Kernel, saved: &Notebook, options: &Options) -> Res
     // What the last cells' process still had to say comes out when it ends.
     let late = kernel.clear(saved.folder())?;
     if !late.is_empty() && problems.is_empty() {
-        problems.push(Problem { cell: None, first_line: None, message: format!("text on standard error: {}", late.join("\n")) });
+        problems.push(Problem {
+            cell: None,
+            first_line: None,
+            message: format!("text on standard error: {}", late.join("\n")),
+        });
     }
     problems.extend(missing(saved, &reports, cells.len(), options.in_place));
     bar.finish_and_clear();
@@ -145,7 +149,12 @@ fn judge(cell: &CodeCell, execution: &Execution) -> (Vec<Check>, Vec<String>) {
         }
     }
     for check in checks.iter().filter(|check| !check.stands()) {
-        wrong.push(format!("the check {:?} does not stand: {}, expected {}", check.id(), check.verdict, check.expected));
+        wrong.push(format!(
+            "the check {:?} does not stand: {}, expected {}",
+            check.id(),
+            check.verdict,
+            check.expected
+        ));
     }
     // The failed `?` of a cell shows on standard error alone.
     let stderr = execution.stderr.join("\n");
@@ -177,7 +186,9 @@ fn missing(saved: &Notebook, cells: &[report::Cell], code_cells: usize, in_place
     } else {
         // Whoever saves in place means to change the notebook.
         let gone = saved.saved_checks().into_iter().filter(|id| !in_place && !made.contains(id));
-        messages.extend(gone.map(|id| format!("the check {id:?} was made when the notebook was saved, but not in this run")));
+        messages.extend(
+            gone.map(|id| format!("the check {id:?} was made when the notebook was saved, but not in this run")),
+        );
         if made.is_empty() {
             messages.push("it makes no check".to_owned());
         }

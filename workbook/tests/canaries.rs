@@ -1,0 +1,112 @@
+//! A run must be able to fail. Each notebook in `tests/canaries` is wrong in its own way, and the program must say so.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Canary, and what the program must say about it.
+const WRONG: [(&str, &str); 13] = [
+    ("abort", "cell 1 (std::process::abort();): Subprocess terminated with status: signal: 6"),
+    ("compile-error", "cell 1 (let x: f64 = 1.0;): error[E0277]: cannot add `&str` to `f64`"),
+    ("does-not-raise", "cell 1 (let x: i32 = 1;): the cell is tagged raises-exception but did not fail"),
+    ("endless-loop", "cell 1 (loop {}): the cell ran for longer than 20 s and was stopped"),
+    ("exit", "cell 1 (std::process::exit(0);): Subprocess terminated with status: exit status: 0"),
+    ("false-check", "the check \"X1 two and two\" does not stand: refuted, expected consistent"),
+    ("no-checks", "it makes no check"),
+    ("no-refutation", "the check \"X2 two and two again\" does not stand: consistent, expected refuted"),
+    ("panic", "one is not two"),
+    ("question-mark", "invalid digit found in string"),
+    ("quit", "the cell asks to quit"),
+    ("stderr", "text on standard error: a warning that nobody reads"),
+    ("underpowered", "the check \"X3 a mean from too few samples\" does not stand: underpowered, expected consistent"),
+];
+
+fn canary(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/canaries").join(name).with_extension("ipynb")
+}
+
+fn workbook(arguments: &[&str]) -> Output {
+    let output = Command::new(env!("CARGO_BIN_EXE_workbook")).args(arguments).output().unwrap();
+    println!("{}{}", text(&output.stdout), text(&output.stderr));
+    output
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn every_wrong_notebook_fails_with_the_right_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("report.json");
+    let paths: Vec<String> = WRONG.iter().map(|(name, _)| canary(name).display().to_string()).collect();
+    let mut arguments = vec!["run", "--timeout", "20", "--json", json.to_str().unwrap()];
+    arguments.extend(paths.iter().map(String::as_str));
+    let output = workbook(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stdout);
+    assert!(said.contains("FAILED: 13 of 13 notebooks."));
+
+    let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!(report["succeeded"], false);
+    for ((name, message), notebook) in WRONG.iter().zip(report["notebooks"].as_array().unwrap()) {
+        assert!(said.contains(&format!("✗ {name}:")), "{name} is not marked as failed");
+        assert!(said.contains(message), "{name} does not say {message:?}");
+        assert!(notebook["path"].as_str().unwrap().contains(name));
+        let problems = notebook["problems"].as_array().unwrap();
+        assert!(!problems.is_empty(), "{name} has no problem in the report");
+    }
+    // The cells after a failure are not run, and that is said.
+    assert!(said.contains("1 of its cells were not executed"));
+}
+
+#[test]
+fn a_right_notebook_passes_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("good.ipynb");
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let source = std::fs::read_to_string(canary("good")).unwrap();
+    std::fs::write(&copy, source.replace("../..", library.to_str().unwrap())).unwrap();
+    let copy = copy.to_str().unwrap();
+
+    let saved = workbook(&["run", "--in-place", copy]);
+    assert_eq!(saved.status.code(), Some(0));
+    assert!(text(&saved.stdout).contains("All 2 checks stand."));
+    let first = std::fs::read_to_string(copy).unwrap();
+    assert!(first.contains("\"text/html\"") && first.contains("X4 two and three"));
+
+    // What was saved is what a second run gives, to the byte.
+    assert_eq!(workbook(&["run", "--check", copy]).status.code(), Some(0));
+    assert_eq!(workbook(&["run", "--in-place", copy]).status.code(), Some(0));
+    assert_eq!(std::fs::read_to_string(copy).unwrap(), first);
+
+    // A number that changed is a difference, and a check that is gone is a failure.
+    std::fs::write(copy, first.replace("oracle 4 ", "oracle 7 ")).unwrap();
+    let changed = workbook(&["run", "--check", copy]);
+    assert_eq!(changed.status.code(), Some(1));
+    assert!(text(&changed.stdout).contains("oracle 7 ") && text(&changed.stdout).contains("and is now"));
+    std::fs::write(copy, first.replace("X4 two and three\"", "X4 two and four\"")).unwrap();
+    let gone = workbook(&["run", copy]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(
+        text(&gone.stdout).contains("\"X4 two and four\" was made when the notebook was saved, but not in this run")
+    );
+}
+
+#[test]
+fn wrong_usage_is_refused_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.ipynb");
+    std::fs::write(&broken, "{\"cells\": [").unwrap();
+    for (arguments, message) in [
+        (vec!["run", "no-such-notebook"], "no-such-notebook is no notebook that can be run: No such file"),
+        (vec!["run", broken.to_str().unwrap()], "is no notebook that can be run: JSON parsing error"),
+        (vec!["run", "--timeout", "0"], "invalid value '0'"),
+        (vec!["run", "--in-place", "--check"], "cannot be used with"),
+        (vec!["walk"], "unrecognized subcommand 'walk'"),
+    ] {
+        let output = workbook(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains(message), "{arguments:?} does not say {message:?}");
+    }
+}
