@@ -381,7 +381,8 @@ fn describe(error: &evcxr::Error, code: &str) -> String {
         return error.to_string();
     };
     let mut text = Vec::new();
-    for error in errors {
+    // A "failure-note" only names the errors again.
+    for error in errors.iter().filter(|error| error.level() != "failure-note") {
         let number = error.code().map(|code| format!("[{code}]")).unwrap_or_default();
         text.push(format!("{}{number}: {}", error.level(), error.message()));
         for message in error.spanned_messages() {
