@@ -447,8 +447,9 @@ impl fmt::Display for Report {
             (Verdict::Underpowered, _) => "UNDERPOWERED: take more samples or a larger discrepancy",
             (Verdict::NonFinite, _) => "NOT FINITE: the values hold NaN or infinity, or their shapes differ",
         };
-        let (estimate, radius) = with_error(self.estimate, self.radius_below.max(self.radius_above));
-        let closed_form = significant(self.closed_form, 8);
+        let radius = self.radius_below.max(self.radius_above);
+        let (estimate, closed_form) = (to_error(self.estimate, radius), to_error(self.closed_form, radius / 10.0));
+        let radius = significant(radius, 2);
         write!(f, "{sign} {} {}: {verdict}; {estimate} ± {radius}, closed form {closed_form}", self.claim, self.name)?;
         if self.samples > 0 {
             let guarantee = if self.guaranteed { "" } else { ", asymptotic" };
@@ -459,14 +460,170 @@ impl fmt::Display for Report {
     }
 }
 
-/// A value to the place of its error's second digit, and that error.
-fn with_error(value: f64, error: f64) -> (String, String) {
+/// A value to the place of its error's second digit; what is smaller than that is noise.
+fn to_error(value: f64, error: f64) -> String {
     if !(error > 0.0 && error.is_finite() && value.is_finite()) {
-        return (significant(value, 8), significant(error, 2));
+        return significant(value, 8);
     }
-    let place = error.log10().floor() as i32 - 1;
-    let digits = value.abs().log10().floor() as i32 - place + 1;
-    // Below its error's last place a value is noise.
-    let value = if digits < 1 { "0".to_owned() } else { significant(value, digits.min(17) as usize) };
-    (value, significant(error, 2))
+    let digits = value.abs().log10().floor() - error.log10().floor() + 2.0;
+    if digits < 1.0 { "0".to_owned() } else { significant(value, digits.min(17.0) as usize) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gaussian::Gaussian;
+    use nalgebra::{dmatrix, dvector};
+    use rand::RngExt;
+    use rand_distr::StandardNormal;
+
+    const POWER: Power = Power { false_alarm: 1e-9, miss: 1e-3, discrepancy: 0.05 };
+
+    fn normal(rng: &mut Generator) -> f64 {
+        rng.sample(StandardNormal)
+    }
+
+    /// A test of E Z² = `closed_form`.
+    fn square(name: &str, closed_form: f64, samples: u64) -> MonteCarlo<'_> {
+        let bound = Bound::quadratic(&dvector![0.0], &dmatrix![2.0]).unwrap();
+        MonteCarlo { claim: "R7", name, closed_form, bound, power: POWER, samples }
+    }
+
+    #[test]
+    fn a_right_formula_stands_and_a_wrong_one_does_not() {
+        let samples = square("", 1.0, 1).bound.min_samples(POWER).unwrap();
+        assert!(square("right", 1.0, samples).check(|rng| normal(rng).powi(2)).stands());
+        for (name, wrong) in [("above", 1.05), ("below", 0.95)] {
+            let report = square(name, wrong, samples).check(|rng| normal(rng).powi(2));
+            assert_eq!(report.verdict, Verdict::Refuted);
+            assert!(square(name, wrong, samples).expect_refuted(|rng| normal(rng).powi(2)).stands());
+        }
+        assert!(!square("right", 1.0, samples).expect_refuted(|rng| normal(rng).powi(2)).stands());
+    }
+
+    #[test]
+    fn too_few_samples_are_no_pass() {
+        let samples = square("", 1.0, 1).bound.min_samples(POWER).unwrap();
+        for few in [0, 1, samples - 1] {
+            assert!(!square("few", 1.0, few).check(|rng| normal(rng).powi(2)).stands());
+        }
+        assert_eq!(square("few", 1.0, samples - 1).check(normal).verdict, Verdict::Underpowered);
+        assert!(!square("few", 9.0, 10).expect_refuted(normal).stands(), "a weak test refutes nothing");
+    }
+
+    #[test]
+    fn what_is_not_finite_never_passes() {
+        for (name, value) in [("nan", f64::NAN), ("inf", f64::INFINITY), ("-inf", f64::NEG_INFINITY)] {
+            let samples = square("", 1.0, 1).bound.min_samples(POWER).unwrap();
+            let report = square(name, 1.0, samples).check(|rng| if rng.random_bool(1e-3) { value } else { 1.0 });
+            assert_eq!(report.verdict, Verdict::NonFinite);
+            assert_eq!(square(name, value, samples).check(normal).verdict, Verdict::NonFinite);
+        }
+    }
+
+    #[test]
+    fn exact_checks_compare_every_entry() {
+        let check = |closed_form: DVector<f64>, oracle: DVector<f64>| {
+            Exact { claim: "X", name: "entries", closed_form, oracle, error: 1e-3, discrepancy: 1e-2 }.check()
+        };
+        assert!(check(dvector![1.0, 2.0], dvector![1.0005, 1.9995]).stands());
+        let report = check(dvector![1.0, 2.0, 3.0], dvector![1.0, 2.1, 3.01]);
+        assert_eq!((report.verdict, report.closed_form, report.estimate), (Verdict::Refuted, 2.0, 2.1));
+        for (closed_form, oracle) in [
+            (dvector![1.0, f64::NAN], dvector![9.0, 2.0]),
+            (dvector![1.0, 2.0], dvector![f64::NAN, 2.0]),
+            (dvector![1.0, f64::INFINITY], dvector![1.0, f64::INFINITY]),
+            (dvector![1.0], dvector![1.0, 1.0]),
+            (DVector::zeros(0), DVector::zeros(0)),
+        ] {
+            assert_eq!(check(closed_form, oracle).verdict, Verdict::NonFinite);
+        }
+        let transposed = Exact {
+            claim: "X",
+            name: "shapes",
+            closed_form: DMatrix::<f64>::zeros(1, 2),
+            oracle: DMatrix::<f64>::zeros(2, 1),
+            error: 0.0,
+            discrepancy: 1.0,
+        };
+        assert_eq!(transposed.check().verdict, Verdict::NonFinite);
+        let weak = Exact { claim: "X", name: "weak", closed_form: 1.0, oracle: 1.0, error: 1.0, discrepancy: 1.0 };
+        assert_eq!(weak.check().verdict, Verdict::Underpowered);
+    }
+
+    #[test]
+    fn min_samples_is_the_smallest_number_that_keeps_the_promise() {
+        let skew = Bound::SubGamma { variance: 2.0, above: 3.0, below: 0.5 };
+        for bound in [skew, Bound::Lipschitz(1.7), square("", 1.0, 1).bound] {
+            for discrepancy in [1e-3, 0.1, 10.0] {
+                let power = Power { discrepancy, ..POWER };
+                let samples = bound.min_samples(power).unwrap();
+                let resolution = |samples| {
+                    let (radius, miss) = (bound.radius(samples, 1e-9, 0.0), bound.radius(samples, 1e-3, 0.0));
+                    (radius.0 + miss.0).max(radius.1 + miss.1)
+                };
+                assert!(resolution(samples) <= discrepancy * (1.0 + 1e-12));
+                assert!(samples == 1 || resolution(samples - 1) > discrepancy * (1.0 - 1e-12));
+            }
+        }
+        assert!(skew.min_samples(Power { miss: 0.0, ..POWER }).is_err());
+        assert!(skew.min_samples(Power { false_alarm: f64::NAN, ..POWER }).is_err());
+        assert!(skew.min_samples(Power { discrepancy: 0.0, ..POWER }).is_err());
+        assert!(Bound::CentralLimit.min_samples(POWER).is_err());
+    }
+
+    #[test]
+    fn the_bound_of_a_covariance_entry_is_that_of_its_quadratic_form() {
+        // Entry (i, j) of S/n is ½ zᵀBz with B = C ⊗ (aᵢaⱼᵀ + aⱼaᵢᵀ)/n, C the centring matrix and aᵢ row i of the factor of Σ.
+        let (sigma, n) = (dmatrix![2.0, 0.7; 0.7, 1.0], 4);
+        let p = Gaussian::new(DVector::zeros(2), sigma.clone()).unwrap();
+        let row = |i| p.cholesky_factor().row(i).transpose();
+        let centring = DMatrix::identity(n, n) - DMatrix::from_element(n, n, 1.0 / n as f64);
+        for (i, j) in [(0, 0), (0, 1), (1, 1)] {
+            let outer: DMatrix<f64> = row(i) * row(j).transpose() + row(j) * row(i).transpose();
+            let form = centring.kronecker(&(outer / n as f64));
+            let Bound::SubGamma { variance, above, below } = Bound::quadratic(&DVector::zeros(2 * n), &form).unwrap()
+            else {
+                unreachable!()
+            };
+            let Bound::SubGamma { variance: v, above: a, below: b } = Bound::covariance_entry(&sigma, i, j, n).unwrap()
+            else {
+                unreachable!()
+            };
+            assert!((variance - v).abs() < 1e-14 && (above - a).abs() < 1e-14 && (below - b).abs() < 1e-14);
+        }
+        assert!(Bound::covariance_entry(&sigma, 0, 2, n).is_err());
+        assert!(Bound::covariance_entry(&sigma, 0, 0, 1).is_err());
+    }
+
+    /// Over 1000 seeds, how often does a right formula fail at a false alarm of 5 %?
+    fn failures(bound: Bound, closed_form: f64, sample: impl Fn(&mut Generator) -> f64 + Sync) -> usize {
+        let power = Power { false_alarm: 0.05, miss: 0.5, discrepancy: 1e9 };
+        let fails = |seed: &usize| {
+            let name = format!("calibration {bound:?} {seed}");
+            let check = MonteCarlo { claim: "X", name: &name, closed_form, bound, power, samples: 200 };
+            check.check(&sample).verdict == Verdict::Refuted
+        };
+        (0..1000).filter(fails).count()
+    }
+
+    #[test]
+    fn bounds_keep_their_false_alarm() {
+        // 87 and 20 are exceeded by a binomial of 1000 draws at 5 % with probability below 1e-6 each.
+        assert!(failures(square("", 1.0, 1).bound, 1.0, |rng| normal(rng).powi(2)) <= 87);
+        assert!(failures(Bound::Lipschitz(1.0), (2.0 / std::f64::consts::PI).sqrt(), |rng| normal(rng).abs()) <= 87);
+        let central_limit = failures(Bound::CentralLimit, 0.0, normal);
+        assert!((20..=87).contains(&central_limit), "{central_limit} of 1000");
+    }
+
+    #[test]
+    fn a_report_reads_as_one_line() {
+        let report = Exact { claim: "M1", name: "a sum", closed_form: 1.0, oracle: 1.5, error: 1e-3, discrepancy: 0.1 };
+        assert_eq!(report.check().to_string(), "✗ M1 a sum: REFUTED; 1.5 ± 0.001, closed form 1, catches 0.1");
+        let report = square("E Z²", 1.0, 100_000).check(|_| 1.001).to_string();
+        assert_eq!(
+            report,
+            "✓ R7 E Z²: consistent; 1.001 ± 0.03, closed form 1; N = 100000, false alarm 1e-9 (sub-gamma), catches 0.05"
+        );
+    }
 }

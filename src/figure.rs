@@ -922,6 +922,7 @@ fn flow<T>(items: impl IntoIterator<Item = (T, f64)>, gap: f64, room: f64) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ab_glyph::Font;
     use nalgebra::{dmatrix, dvector};
     use polars::prelude::df;
 
