@@ -81,10 +81,10 @@ fn a_right_notebook_passes_alone() {
     assert_eq!(std::fs::read_to_string(copy).unwrap(), first);
 
     // A number that changed is a difference, and a check that is gone is a failure.
-    std::fs::write(copy, first.replace("oracle 4 ", "oracle 7 ")).unwrap();
+    std::fs::write(copy, first.replace("consistent; 4 ", "consistent; 7 ")).unwrap();
     let changed = workbook(&["run", "--check", copy]);
     assert_eq!(changed.status.code(), Some(1));
-    assert!(text(&changed.stdout).contains("oracle 7 ") && text(&changed.stdout).contains("and is now"));
+    assert!(text(&changed.stdout).contains("consistent; 7 ") && text(&changed.stdout).contains("and is now"));
     std::fs::write(copy, first.replace("X4 two and three\"", "X4 two and four\"")).unwrap();
     let gone = workbook(&["run", copy]);
     assert_eq!(gone.status.code(), Some(1));
