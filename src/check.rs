@@ -68,12 +68,32 @@ impl Bound {
         same_length("the quadratic form's rows", b.len(), matrix.nrows())?;
         same_length("the quadratic form's columns", b.len(), matrix.ncols())?;
         crate::error::finite("the quadratic form", matrix.iter().chain(b), |i| format!("entry {i}"))?;
+        // The form depends on the symmetric part alone.
+        let matrix = (matrix + matrix.transpose()) * 0.5;
         let eigenvalues = matrix.symmetric_eigenvalues();
         Ok(Self::SubGamma {
             variance: 0.5 * matrix.norm_squared() + b.norm_squared(),
             above: eigenvalues.iter().fold(0.0, |c: f64, &l| c.max(l)),
             below: eigenvalues.iter().fold(0.0, |c: f64, &l| c.max(-l)),
         })
+    }
+
+    /// For values between `lower` and `upper`: v = (upper − lower)²/4 and no scale.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] unless lower < upper, both finite.
+    ///
+    /// Source: Hoeffding (1963), *Journal of the American Statistical Association* 58, theorem 2.
+    pub fn bounded(lower: f64, upper: f64) -> Result<Self> {
+        let width = upper - lower;
+        if !(width > 0.0 && width.is_finite()) {
+            return Err(Error::Domain {
+                what: "the width of the values' range",
+                value: width,
+                domain: "positive and finite",
+            });
+        }
+        Ok(Self::SubGamma { variance: width * width / 4.0, above: 0.0, below: 0.0 })
     }
 
     /// For entry (i, j) of the maximum likelihood covariance Σ̂ = S/n of n normal samples with covariance Σ: a quadratic form
@@ -127,6 +147,17 @@ impl Bound {
         }
     }
 
+    /// The smallest error that is caught with the probabilities of `power`: a closed form that is too large by this lies outside
+    /// the radius unless the estimate strays above by the miss's, and the other way round. NaN if they are no probabilities.
+    fn resolution(&self, samples: u64, power: Power, variance: f64) -> f64 {
+        let Power { false_alarm, miss, .. } = power;
+        if ![false_alarm, miss].iter().all(|&p| p > 0.0 && p < 1.0) {
+            return f64::NAN;
+        }
+        let (radius, miss) = (self.radius(samples, false_alarm, variance), self.radius(samples, miss, variance));
+        (radius.0 + miss.1).max(radius.1 + miss.0)
+    }
+
     /// The smallest N at which `power` is kept: radius(false alarm) + radius(miss) ≤ discrepancy.
     ///
     /// # Errors
@@ -142,9 +173,9 @@ impl Bound {
         if !(discrepancy > 0.0 && discrepancy.is_finite()) {
             return Err(Error::Domain { what: "the discrepancy", value: discrepancy, domain: "positive and finite" });
         }
-        let (v, c) = match *self {
-            Self::SubGamma { variance, above, below } => (variance, above.max(below)),
-            Self::Lipschitz(l) => (l * l, 0.0),
+        let (v, above, below) = match *self {
+            Self::SubGamma { variance, above, below } => (variance, above, below),
+            Self::Lipschitz(l) => (l * l, 0.0, 0.0),
             Self::CentralLimit => {
                 return Err(Error::Domain {
                     what: "the variance of a central limit",
@@ -155,7 +186,8 @@ impl Bound {
         };
         // With u = 1/√N both radii together are a u² + b u; the positive root of a u² + b u = discrepancy, free of cancellation.
         let (s, t) = ((2.0 / false_alarm).ln(), (2.0 / miss).ln());
-        let (a, b) = (c * (s + t), (2.0 * v).sqrt() * (s.sqrt() + t.sqrt()));
+        let a = (below * s + above * t).max(above * s + below * t);
+        let b = (2.0 * v).sqrt() * (s.sqrt() + t.sqrt());
         let u = 2.0 * discrepancy / (b + (b * b + 4.0 * a * discrepancy).sqrt());
         Ok((1.0 / (u * u)).ceil().max(1.0) as u64)
     }
@@ -229,7 +261,6 @@ impl MonteCarlo<'_> {
         let drawn = estimate(&format!("{} {}", self.claim, self.name), self.samples, sample);
         let Power { false_alarm, miss, discrepancy } = self.power;
         let (below, above) = self.bound.radius(self.samples, false_alarm, drawn.variance());
-        let (miss_below, miss_above) = self.bound.radius(self.samples, miss, drawn.variance());
         let guaranteed = self.bound != Bound::CentralLimit;
         Report {
             claim: self.claim.into(),
@@ -238,7 +269,7 @@ impl MonteCarlo<'_> {
             verdict: verdict(
                 drawn.mean() - self.closed_form,
                 (below, above),
-                (below + miss_below).max(above + miss_above),
+                self.bound.resolution(self.samples, self.power, drawn.variance()),
                 discrepancy,
             ),
             expected,
@@ -324,7 +355,7 @@ impl<C: Entries, O: Entries> Exact<'_, C, O> {
 
 /// `radii` are those below and above the expectation; `resolution` is the error that the test tells apart for certain.
 fn verdict(difference: f64, radii: (f64, f64), resolution: f64, discrepancy: f64) -> Verdict {
-    if !(difference.is_finite() && resolution.is_finite()) {
+    if !(difference.is_finite() && resolution.is_finite() && radii.0 >= 0.0 && radii.1 >= 0.0) {
         Verdict::NonFinite
     } else if !(resolution <= discrepancy) {
         Verdict::Underpowered
@@ -512,6 +543,15 @@ mod tests {
     }
 
     #[test]
+    fn a_promise_that_is_no_probability_is_no_pass() {
+        for (false_alarm, miss) in [(1e-9, 2.0), (0.0, 1e-3), (f64::NAN, 1e-3), (1.0, 1e-3)] {
+            let power = Power { false_alarm, miss, discrepancy: 0.05 };
+            let check = MonteCarlo { power, ..square("no promise", 1.0, 1_000_000) };
+            assert_eq!(check.check(|_| 1.0).verdict, Verdict::NonFinite);
+        }
+    }
+
+    #[test]
     fn what_is_not_finite_never_passes() {
         for (name, value) in [("nan", f64::NAN), ("inf", f64::INFINITY), ("-inf", f64::NEG_INFINITY)] {
             let samples = square("", 1.0, 1).bound.min_samples(POWER).unwrap();
@@ -549,6 +589,9 @@ mod tests {
         assert_eq!(transposed.check().verdict, Verdict::NonFinite);
         let weak = Exact { claim: "X", name: "weak", closed_form: 1.0, oracle: 1.0, error: 1.0, discrepancy: 1.0 };
         assert_eq!(weak.check().verdict, Verdict::Underpowered);
+        let negative =
+            Exact { claim: "X", name: "negative", closed_form: 1.0, oracle: 1.0, error: -1.0, discrepancy: 1.0 };
+        assert_eq!(negative.expect_refuted().verdict, Verdict::NonFinite);
     }
 
     #[test]
@@ -558,10 +601,7 @@ mod tests {
             for discrepancy in [1e-3, 0.1, 10.0] {
                 let power = Power { discrepancy, ..POWER };
                 let samples = bound.min_samples(power).unwrap();
-                let resolution = |samples| {
-                    let (radius, miss) = (bound.radius(samples, 1e-9, 0.0), bound.radius(samples, 1e-3, 0.0));
-                    (radius.0 + miss.0).max(radius.1 + miss.1)
-                };
+                let resolution = |samples| bound.resolution(samples, power, 0.0);
                 assert!(resolution(samples) <= discrepancy * (1.0 + 1e-12));
                 assert!(samples == 1 || resolution(samples - 1) > discrepancy * (1.0 - 1e-12));
             }
@@ -570,6 +610,7 @@ mod tests {
         assert!(skew.min_samples(Power { false_alarm: f64::NAN, ..POWER }).is_err());
         assert!(skew.min_samples(Power { discrepancy: 0.0, ..POWER }).is_err());
         assert!(Bound::CentralLimit.min_samples(POWER).is_err());
+        assert!(Bound::bounded(1.0, 1.0).is_err() && Bound::bounded(0.0, f64::INFINITY).is_err());
     }
 
     #[test]
@@ -611,6 +652,7 @@ mod tests {
     fn bounds_keep_their_false_alarm() {
         // 87 and 20 are exceeded by a binomial of 1000 draws at 5 % with probability below 1e-6 each.
         assert!(failures(square("", 1.0, 1).bound, 1.0, |rng| normal(rng).powi(2)) <= 87);
+        assert!(failures(Bound::bounded(0.0, 1.0).unwrap(), 0.5, |rng| rng.random()) <= 87);
         assert!(failures(Bound::Lipschitz(1.0), (2.0 / std::f64::consts::PI).sqrt(), |rng| normal(rng).abs()) <= 87);
         let central_limit = failures(Bound::CentralLimit, 0.0, normal);
         assert!((20..=87).contains(&central_limit), "{central_limit} of 1000");

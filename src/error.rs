@@ -55,7 +55,7 @@ pub enum Error {
         diagonal: f64,
     },
     /// Too few samples for what was asked.
-    #[error("{what} needs at least {needed} samples, found {found}")]
+    #[error("{what} needs at least {needed} samples, one more than there are variables; found {found}")]
     TooFewSamples {
         /// What was asked for.
         what: &'static str,

@@ -1,6 +1,7 @@
 //! The normal distribution in d dimensions.
 //!
-//! Everything reads off the Cholesky factor L of the covariance, Σ = L Lᵀ: no inverse and no determinant is ever formed.
+//! Everything reads off the Cholesky factor L of the covariance, Σ = L Lᵀ: triangular solves for the inverse, a sum of logs for
+//! the determinant.
 
 use crate::error::{Error, Result, finite};
 use nalgebra::{DMatrix, DVector, RowDVector};

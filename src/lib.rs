@@ -14,6 +14,8 @@
 //! | [`figure`] | plots from frames |
 //! | [`display`] | frames, matrices and figures in a notebook |
 
+#![warn(missing_docs)]
+
 pub mod check;
 pub mod data;
 pub mod display;

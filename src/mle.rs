@@ -152,22 +152,42 @@ impl GaussianStats {
     pub fn fit(&self) -> Result<Gaussian> {
         let d = self.dim();
         if self.count <= d {
-            let what = "a normal's maximum likelihood fit (one more than there are variables)";
+            let what = "the fit of a normal";
             return Err(Error::TooFewSamples { what, needed: d + 1, found: self.count });
         }
-        let covariance = &self.scatter / self.count as f64;
-        Gaussian::new(self.mean.clone(), covariance).map_err(|error| match error {
-            Error::NotPositiveDefinite { .. } => Error::Degenerate { rank: self.rank(), dim: d },
+        let degenerate = || Error::Degenerate { rank: self.rank(), dim: d };
+        let fit = Gaussian::new(self.mean.clone(), &self.scatter / self.count as f64).map_err(|error| match error {
+            Error::NotPositiveDefinite { .. } => degenerate(),
             other => other,
-        })
+        })?;
+        // The squared diagonal of the factor is what the variables before leave unexplained of each variance.
+        let unexplained = fit.cholesky_factor().diagonal().map(|l| l * l);
+        let explained = |(left, &variance): (&f64, &f64)| *left <= self.noise() * variance;
+        let dependent = unexplained.iter().zip(fit.covariance().diagonal().iter()).any(explained);
+        if dependent || (0..d).any(|i| self.is_constant(i)) { Err(degenerate()) } else { Ok(fit) }
+    }
+
+    /// What a chunk's mean and products may have lost to rounding, relative to what was summed.
+    fn noise(&self) -> f64 {
+        self.count.min(CHUNK).max(16 * self.dim()) as f64 * f64::EPSILON
+    }
+
+    /// Whether a variable's scatter is what rounding its mean leaves.
+    fn is_constant(&self, i: usize) -> bool {
+        self.scatter[(i, i)] <= self.count as f64 * (self.noise() * self.mean[i]).powi(2)
     }
 
     /// The rank of the scatter after each variable is scaled to unit variance.
     fn rank(&self) -> usize {
-        let scale = self.scatter.diagonal().map(|s| if s > 0.0 { s.sqrt().recip() } else { 0.0 });
+        let scale =
+            DVector::from_fn(
+                self.dim(),
+                |i, _| {
+                    if self.is_constant(i) { 0.0 } else { self.scatter[(i, i)].sqrt().recip() }
+                },
+            );
         let correlation = DMatrix::from_diagonal(&scale) * &self.scatter * DMatrix::from_diagonal(&scale);
-        let tolerance = 16.0 * self.dim() as f64 * f64::EPSILON;
-        correlation.symmetric_eigenvalues().iter().filter(|&&l| l > tolerance).count()
+        correlation.symmetric_eigenvalues().iter().filter(|&&l| l > self.noise()).count()
     }
 }
 
@@ -280,10 +300,24 @@ mod tests {
     #[test]
     fn degenerate_samples_are_refused_with_their_rank() {
         let message = |data: DMatrix<f64>| Gaussian::fit(&data).unwrap_err().to_string();
-        assert!(message(DMatrix::zeros(0, 2)).contains("at least 3 samples, found 0"));
-        assert!(message(dmatrix![1.0, 2.0; 3.0, 4.0]).contains("at least 3 samples, found 2"));
+        assert!(
+            message(DMatrix::zeros(0, 2)).contains("at least 3 samples, one more than there are variables; found 0")
+        );
+        assert!(
+            message(dmatrix![1.0, 2.0; 3.0, 4.0])
+                .contains("at least 3 samples, one more than there are variables; found 2")
+        );
         assert!(message(dmatrix![1.0, 2.0; 3.0, 4.0; 5.0, 6.0; 0.0, 1.0]).contains("span only 1 of 2"));
         assert!(message(dmatrix![1.0, 2.0; 3.0, 2.0; 5.0, 2.0]).contains("span only 1 of 2"));
+        // Neither a constant whose mean is rounded nor a sum that is.
+        assert!(
+            message(DMatrix::from_fn(150, 2, |i, j| if j == 0 { 0.1 } else { i as f64 })).contains("span only 1 of 2")
+        );
+        for n in [150, 1000, 5000] {
+            let p = Gaussian::standard(2).unwrap().sample_n(n, &mut rng("a sum of two")).map(|z| 5.0 + z);
+            let sum = DMatrix::from_fn(n, 3, |i, j| if j < 2 { p[(i, j)] } else { p[(i, 0)] + p[(i, 1)] });
+            assert!(message(sum).contains("span only 2 of 3"));
+        }
         assert!(message(dmatrix![1.0; f64::INFINITY; 2.0]).contains("inf at row 1, column 0"));
     }
 }

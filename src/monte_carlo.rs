@@ -18,7 +18,8 @@ const CHUNK: u64 = 4096;
 /// ```
 /// use generative_models::prelude::*;
 /// let x: f64 = StandardNormal.sample(&mut rng("my experiment"));
-/// assert_eq!(x, StandardNormal.sample(&mut rng("my experiment")));
+/// let again: f64 = StandardNormal.sample(&mut rng("my experiment"));
+/// assert_eq!(x, again);
 /// ```
 pub fn rng(name: &str) -> Generator {
     Generator::from_seed(*blake3::hash(name.as_bytes()).as_bytes())

@@ -71,7 +71,8 @@ fn lines_agree(a: &str, b: &str) -> bool {
     words_a == words_b
         && (0..x.len()).all(|i| {
             // The word between two numbers makes the second one the error of the first.
-            let error = if words_a.get(i + 1).is_some_and(|word| word.trim() == "±") { x[i + 1] } else { 0.0 };
+            let has_error = words_a.get(i + 1).is_some_and(|word| word.trim() == "±");
+            let error = if has_error { x.get(i + 1).copied().unwrap_or(0.0) } else { 0.0 };
             (x[i] - y[i]).abs() <= error.max(RELATIVE * x[i].abs())
         })
 }
@@ -134,6 +135,7 @@ mod tests {
             ("3e-14 ± 1e-10", "-2e-15 ± 1e-10", true),
             ("N = 10", "M = 10", false),
             ("1 2", "1 2 3", false),
+            ("x = 1 ±", "x = 2 ±", false),
         ] {
             assert_eq!(lines_agree(a, b), agree, "{a} against {b}");
         }

@@ -10,8 +10,9 @@ use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::Read;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +23,16 @@ use std::time::{Duration, Instant};
 const REPORT_VARIABLE: &str = "GENERATIVE_MODELS_REPORT";
 
 /// How long text on standard error may lag behind the end of its cell: it comes through a pipe of its own.
-const GRACE: Duration = Duration::from_millis(20);
+const GRACE: Duration = Duration::from_millis(30);
+
+/// The same at the end of a process, where nothing may be lost and nobody is kept waiting.
+const LAST_GRACE: Duration = Duration::from_millis(250);
+
+/// How long a killed process may take to let go of its pipes.
+const STUBBORN: Duration = Duration::from_secs(60);
+
+/// What a cell may not ask of the kernel: the run would end, or a panic would pass for success.
+const FORBIDDEN: [&str; 2] = [":quit", ":preserve_vars_on_panic"];
 
 /// How often a waiting thread looks up.
 const TICK: Duration = Duration::from_millis(20);
@@ -44,6 +54,12 @@ impl Prepared {
             );
         }
         let dir = project::target_dir()?.join("kernel");
+        if dir.to_str().is_none_or(|dir| dir.contains(char::is_whitespace)) {
+            bail!(
+                "evcxr cannot work below {}: the path has a space or is not UTF-8; set CARGO_TARGET_DIR to another folder",
+                dir.display()
+            );
+        }
         fs::create_dir_all(dir.join("ctx/src")).with_context(|| format!("{} could not be made", dir.display()))?;
         let lock = lock(&dir)?;
         let prepared = Self { dir, _lock: lock };
@@ -66,7 +82,8 @@ impl Prepared {
         fs::create_dir_all(self.dir.join(".cargo"))?;
         write_if_changed(&self.dir.join(".cargo/config.toml"), &profile()?)?;
         // A panic ends the process that runs the cells, so that the cell fails; evcxr would otherwise report success.
-        let settings = format!("[evcxr]\ntmpdir = {:?}\npreserve_vars_on_panic = false\n", self.compile_dir());
+        let settings =
+            format!("[evcxr]\ntmpdir = {}\npreserve_vars_on_panic = false\n", toml_path(&self.compile_dir())?);
         write_if_changed(&self.dir.join("evcxr.toml"), &settings)
     }
 
@@ -83,8 +100,8 @@ impl Prepared {
             "[package]\nname = \"ctx\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n[lib]\ncrate-type = [\"cdylib\"]\n\n\
              [profile.dev]\nopt-level = 2\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\nlto = false\n\
              debug-assertions = true\ncodegen-units = 16\npanic = 'unwind'\nincremental = true\noverflow-checks = true\n\n\
-             [dependencies]\ngenerative-models = {{ path = {:?} }}\n",
-            project::root()
+             [dependencies]\ngenerative-models = {{ path = {} }}\n",
+            toml_path(project::root())?
         );
         fs::write(dir.join("Cargo.toml"), manifest)?;
         fs::write(dir.join("src/lib.rs"), "")?;
@@ -103,16 +120,26 @@ impl Prepared {
 /// Waits for the directory if another run of this program uses it.
 fn lock(dir: &Path) -> Result<File> {
     let file = File::create(dir.join("lock")).context("the kernel's lock cannot be made")?;
-    if file.try_lock().is_err() {
-        eprintln!("Another run uses the kernel in {}; waiting for it to end.", dir.display());
-        while file.try_lock().is_err() {
-            if interrupt::requested() {
-                bail!("interrupted");
+    let mut told = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(error).context("the kernel's folder cannot be locked"),
+            Err(TryLockError::WouldBlock) if interrupt::requested() => bail!("interrupted"),
+            Err(TryLockError::WouldBlock) => {
+                if !told {
+                    println!("Another run uses the kernel in {}; waiting for it to end.", dir.display());
+                    told = true;
+                }
+                std::thread::sleep(TICK);
             }
-            std::thread::sleep(TICK);
         }
     }
-    Ok(file)
+}
+
+fn toml_path(path: &Path) -> Result<String> {
+    let path = path.to_str().with_context(|| format!("the path {} is not UTF-8", path.display()))?;
+    Ok(toml::Value::from(path).to_string())
 }
 
 /// The build profile of the project's dependencies, as a Cargo configuration.
@@ -185,6 +212,10 @@ fn with_progress(mut cargo: Command, what: &str) -> Result<()> {
         if read == 0 {
             break;
         }
+        if interrupt::requested() {
+            // It may have ended by itself this very moment.
+            let _ = child.kill();
+        }
         text.push_str(&String::from_utf8_lossy(&buffer[..read]));
         if let Some((done, all, current)) = text.rsplit(['\r', '\n']).find_map(progress) {
             bar.set_length(all);
@@ -232,6 +263,8 @@ pub struct Execution {
     pub reports: Vec<String>,
     /// Why the cell failed, as its author would read it.
     pub error: Option<String>,
+    /// Whether it did not end by itself, so that it cannot have failed as intended.
+    pub stopped: bool,
     /// How long it took.
     pub seconds: f64,
 }
@@ -254,44 +287,53 @@ impl Kernel {
         // evcxr reads its settings from the working directory.
         std::env::set_current_dir(&prepared.dir)?;
         let (context, outputs) = EvalContext::with_subprocess_command(cells).map_err(|e| anyhow::anyhow!("{e}"))?;
-        let mut kernel =
-            Self { prepared, context: CommandContext::with_eval_context(context), outputs, reports_read: 0 };
-        // Another linker would mean other flags, and all dependencies built anew.
-        kernel.command(":linker system")?;
-        Ok(kernel)
+        Ok(Self { prepared, context: CommandContext::with_eval_context(context), outputs, reports_read: 0 })
     }
 
-    /// Forgets all variables and definitions, and makes `dir` the working directory of the cells to come. What the cells
-    /// before left on standard error is returned.
+    /// Forgets all variables, definitions and settings, and makes `dir` the working directory of the cells to come. What the
+    /// cells before left unsaid is returned.
     pub fn clear(&mut self, dir: &Path) -> Result<Vec<String>> {
         std::env::set_current_dir(dir).with_context(|| format!("{} is not a folder to work in", dir.display()))?;
         self.prepared.restore_lock_file()?;
-        self.command(":clear").map(|execution| execution.stderr)
+        let mut last = self.command(":clear")?;
+        self.context.reset_config();
+        // Another linker would mean other flags, and all dependencies built anew.
+        self.command(":linker system")?;
+        if !last.reports.is_empty() {
+            last.stderr.push("a check reported after its cell had ended".to_owned());
+        }
+        Ok(last.stderr)
     }
 
     fn command(&mut self, command: &str) -> Result<Execution> {
-        let execution = self.execute(command, Duration::from_secs(60));
+        let execution = self.evaluate(command, Duration::from_secs(60), LAST_GRACE);
         match execution.error {
-            Some(error) => bail!("the kernel does not take {command}: {error}"),
-            None => Ok(execution),
+            Some(error) if !interrupt::requested() => bail!("the kernel does not take {command}: {error}"),
+            _ => Ok(execution),
         }
     }
 
     /// Runs one cell, for at most `limit`.
     pub fn execute(&mut self, code: &str, limit: Duration) -> Execution {
-        // evcxr would end this program, with success.
-        if code.lines().any(|line| line.trim_start().starts_with(":quit")) {
-            let error = "the cell asks to quit with :quit; remove it, the run must reach the last cell".to_owned();
-            return Execution { error: Some(error), ..Execution::default() };
+        let forbidden = |line: &str| FORBIDDEN.into_iter().find(|command| line.trim_start().starts_with(command));
+        if let Some(command) = code.lines().find_map(forbidden) {
+            let error = format!("the cell uses {command}, with which a run could not be trusted; remove it");
+            return Execution { error: Some(error), stopped: true, ..Execution::default() };
         }
+        self.evaluate(code, limit, GRACE)
+    }
+
+    fn evaluate(&mut self, code: &str, limit: Duration, grace: Duration) -> Execution {
         let begun = Instant::now();
         let (finished, child) = (AtomicBool::new(false), self.context.process_handle());
         let (outputs, context) = (&self.outputs, &mut self.context);
         let (result, killed, stdout, stderr) = std::thread::scope(|scope| {
             let stdout = scope.spawn(|| collect(&outputs.stdout, &finished, Duration::ZERO));
-            let stderr = scope.spawn(|| collect(&outputs.stderr, &finished, GRACE));
+            let stderr = scope.spawn(|| collect(&outputs.stderr, &finished, grace));
             let watch = scope.spawn(|| watch(&child, &finished, limit));
-            let result = context.execute(code);
+            // If evcxr itself panics, the other threads must still be told to end.
+            let result = std::panic::catch_unwind(AssertUnwindSafe(|| context.execute(code)))
+                .unwrap_or_else(|_| Err("the kernel panicked".to_owned().into()));
             finished.store(true, Ordering::SeqCst);
             // The threads neither panic nor outlive the cell.
             (
@@ -306,22 +348,31 @@ impl Kernel {
             Ok(outputs) => (outputs.content_by_mime_type.into_iter().collect(), None),
             Err(error) => (BTreeMap::new(), Some(describe(&error, code))),
         };
-        let error = match killed {
+        let mut error = match killed {
             Some(Killed::Timeout) => {
                 Some(format!("the cell ran for longer than {} s and was stopped", limit.as_secs()))
             }
             Some(Killed::Interrupt) => Some("interrupted".to_owned()),
+            // Ctrl-C in a terminal reaches the cell's process, too.
+            None if failure.is_some() && interrupt::requested() => Some("interrupted".to_owned()),
             None => failure,
         };
-        let stderr = readable(stderr);
-        Execution { stdout, stderr, display, reports: self.new_reports(), error, seconds }
+        let mut stopped = killed.is_some() || interrupt::requested();
+        let reports = self.new_reports().unwrap_or_else(|problem| {
+            error = Some(format!("the checks' reports cannot be read: {problem}"));
+            stopped = true;
+            Vec::new()
+        });
+        Execution { stdout, stderr: readable(stderr), display, reports, error, stopped, seconds }
     }
 
-    fn new_reports(&mut self) -> Vec<String> {
-        let text = fs::read_to_string(self.prepared.report_file()).unwrap_or_default();
-        let new: Vec<String> = text.lines().skip(self.reports_read).map(str::to_owned).collect();
-        self.reports_read += new.len();
-        new
+    /// The reports since the last call.
+    fn new_reports(&mut self) -> std::io::Result<Vec<String>> {
+        let text = fs::read_to_string(self.prepared.report_file())?;
+        let reports: Vec<&str> = text.lines().collect();
+        let new = reports.get(self.reports_read..).ok_or_else(|| std::io::Error::other("some are gone"))?;
+        self.reports_read = reports.len();
+        Ok(new.iter().map(|&report| report.to_owned()).collect())
     }
 }
 
@@ -344,9 +395,15 @@ fn collect(lines: &Receiver<String>, finished: &AtomicBool, grace: Duration) -> 
 /// Kills the process that runs the cell once `limit` is over or the user interrupts.
 fn watch(child: &Arc<Mutex<Child>>, finished: &AtomicBool, limit: Duration) -> Option<Killed> {
     let begun = Instant::now();
-    let mut killed = None;
+    let (mut killed, mut since) = (None, begun);
     while !finished.load(Ordering::SeqCst) {
+        if killed.is_some() && since.elapsed() > STUBBORN {
+            // A command of the cell's own holds its pipes open, and no safe call frees this program from waiting for them.
+            eprintln!("error: the cell cannot be stopped; a process that it started is still running");
+            std::process::exit(1);
+        }
         if killed.is_none() {
+            since = Instant::now();
             killed = if interrupt::requested() {
                 Some(Killed::Interrupt)
             } else if begun.elapsed() > limit {
@@ -371,8 +428,10 @@ fn readable(stderr: Vec<String>) -> Vec<String> {
     let message = |line: String| {
         if line.starts_with("thread '") && line.contains(" panicked at ") { "panicked:".to_owned() } else { line }
     };
-    let lines = stderr.into_iter().skip_while(|line| line.is_empty());
-    lines.take_while(|line| line != "stack backtrace:").map(message).collect()
+    let Some(backtrace) = stderr.iter().position(|line| line == "stack backtrace:").filter(|&place| place > 1) else {
+        return stderr;
+    };
+    stderr.into_iter().take(backtrace).skip_while(String::is_empty).map(message).collect()
 }
 
 /// An error with the author's own lines: evcxr's rendering shows those of the crate that it generates around a cell.
@@ -387,7 +446,7 @@ fn describe(error: &evcxr::Error, code: &str) -> String {
         text.push(format!("{}{number}: {}", error.level(), error.message()));
         for message in error.spanned_messages() {
             let Some(span) = message.span else { continue };
-            let line = code.lines().nth(span.start_line - 1).unwrap_or_default();
+            let line = code.lines().nth(span.start_line.saturating_sub(1)).unwrap_or_default();
             let width =
                 if span.end_line == span.start_line { span.end_column.saturating_sub(span.start_column) } else { 1 };
             let mark = format!("{}{}", " ".repeat(span.start_column.saturating_sub(1)), "^".repeat(width.max(1)));

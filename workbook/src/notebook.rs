@@ -3,7 +3,7 @@
 use crate::cli::Usage;
 use crate::kernel::Execution;
 use crate::project::write_atomically;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nbformat::v4::{Cell, Output};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ const CHECKS: &str = "checks";
 pub struct Notebook {
     pub path: PathBuf,
     contents: nbformat::v4::Notebook,
+    /// The file as it was read.
+    text: String,
 }
 
 impl Notebook {
@@ -30,7 +32,10 @@ impl Notebook {
         let wrong = |problem: String| Usage(format!("{} is no notebook that can be run: {problem}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
         match nbformat::parse_notebook(&text) {
-            Ok(nbformat::Notebook::V4(contents)) => Ok(Self { path: path.to_owned(), contents }),
+            Ok(nbformat::Notebook::V4(contents)) => Ok(Self { path: path.to_owned(), contents, text }),
+            Ok(nbformat::Notebook::V4QuirksMode(_)) => {
+                Err(wrong("a cell has no id; open and save it in a current JupyterLab".into()).into())
+            }
             Ok(_) => Err(wrong("its format is not 4.5; open and save it in a current JupyterLab".into()).into()),
             Err(error) => Err(wrong(error.to_string()).into()),
         }
@@ -98,6 +103,14 @@ impl Notebook {
             }
         }
         Ok(())
+    }
+
+    /// Writes the notebook over the file that it was read from, unless that has changed since.
+    pub fn save(&self) -> Result<()> {
+        if std::fs::read_to_string(&self.path)? != self.text {
+            bail!("{} was changed while it was executed, and is left as it is", self.path.display());
+        }
+        self.write(&self.path)
     }
 
     /// Writes the notebook to `path`, whole or not at all.

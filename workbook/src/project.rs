@@ -18,9 +18,19 @@ pub fn target_dir() -> Result<PathBuf> {
 
 /// Writes `contents` to `path` so that a crash at any moment leaves the old file or the new one, whole.
 pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
+    // A link stays a link.
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let write = || {
+        if let Ok(old) = std::fs::metadata(path) {
+            if !old.is_file() {
+                return std::fs::write(path, contents);
+            }
+            if old.permissions().readonly() {
+                return Err(std::io::ErrorKind::PermissionDenied.into());
+            }
+        }
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = tempfile::Builder::new().prefix(".workbook-").tempfile_in(folder)?;
         std::io::Write::write_all(&mut file, contents)?;
         if let Ok(old) = std::fs::metadata(path) {
             file.as_file().set_permissions(old.permissions())?;
@@ -48,5 +58,10 @@ mod tests {
         let error = write_atomically(&folder.path().join("none/file"), b"x").unwrap_err();
         assert!(error.to_string().contains("could not be written"));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+        let mut permissions = std::fs::metadata(&path).unwrap().permissions();
+        permissions.set_readonly(true);
+        std::fs::set_permissions(&path, permissions).unwrap();
+        assert!(write_atomically(&path, b"x").is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
     }
 }

@@ -7,7 +7,7 @@ use crate::report::{self, Check, Problem};
 use crate::{compare, interrupt, project};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Executes what the options name; true if all is well.
@@ -18,6 +18,9 @@ pub fn run(options: &Options) -> Result<bool> {
     // Before anything takes time: are the files what they should be?
     let notebooks = find(&options.notebooks)?;
     let json = options.json.as_deref().map(std::path::absolute).transpose()?;
+    if let Some(folder) = json.as_deref().and_then(Path::parent).filter(|folder| !folder.is_dir()) {
+        return Err(Usage(format!("there is no folder {} for the report", folder.display())).into());
+    }
     println!("{}", announcement(&notebooks)?);
     let mut kernel = start()?;
     let mut reports = Vec::new();
@@ -45,18 +48,21 @@ fn find(asked: &[PathBuf]) -> Result<Vec<Notebook>> {
     } else {
         // A bare name may leave out the folder and the ending.
         let locate = |path: &PathBuf| {
-            let candidates = [path.clone(), folder.join(path), folder.join(path).with_extension("ipynb")];
+            let candidates = [path.clone(), folder.join(path), folder.join(format!("{}.ipynb", path.display()))];
             candidates.into_iter().find(|candidate| candidate.is_file()).unwrap_or(path.clone())
         };
         asked.iter().map(locate).collect()
     };
-    paths.sort();
-    paths.dedup();
     if paths.is_empty() {
         return Err(Usage(format!("there are no notebooks in {}", folder.display())).into());
     }
-    // Cells change the working directory, so paths must not depend on it.
-    paths.iter().map(|path| Notebook::read(&std::path::absolute(path)?)).collect()
+    // Cells change the working directory, so paths must not depend on it; nor may one file have two names.
+    for path in &mut paths {
+        *path = path.canonicalize().or_else(|_| std::path::absolute(&path))?;
+    }
+    paths.sort();
+    paths.dedup();
+    paths.iter().map(|path| Notebook::read(path)).collect()
 }
 
 fn announcement(notebooks: &[Notebook]) -> Result<String> {
@@ -113,7 +119,7 @@ fn run_notebook(kernel: &mut Kernel, saved: &Notebook, options: &Options) -> Res
         }
         let outputs = kinds(&execution);
         reports.push(report::Cell { number: cell.number(), seconds: execution.seconds, outputs, checks });
-        let failed = !cell.must_fail && execution.error.is_some();
+        let failed = execution.error.is_some() && (execution.stopped || !cell.must_fail);
         problems.extend(wrong.into_iter().map(|message| problem(cell, message)));
         if failed {
             break;
@@ -129,11 +135,17 @@ fn run_notebook(kernel: &mut Kernel, saved: &Notebook, options: &Options) -> Res
         });
     }
     problems.extend(missing(saved, &reports, cells.len(), options.in_place));
+    if interrupt::requested() {
+        problems.push(Problem { cell: None, first_line: None, message: "interrupted".to_owned() });
+    }
     bar.finish_and_clear();
     let seconds = begun.elapsed().as_secs_f64();
-    let report =
+    let mut report =
         report::Notebook { path: saved.path.clone(), seconds, code_cells: cells.len(), cells: reports, problems };
-    keep(&executed, &report, options)?;
+    // A full disk is this notebook's problem; the others and the report go on.
+    if let Err(error) = keep(&executed, &report, options) {
+        report.problems.push(Problem { cell: None, first_line: None, message: format!("{error:#}") });
+    }
     println!("{}", line(&report, &saved.name()));
     Ok(report)
 }
@@ -158,14 +170,14 @@ fn judge(cell: &CodeCell, execution: &Execution) -> (Vec<Check>, Vec<String>) {
     }
     // The failed `?` of a cell shows on standard error alone.
     let stderr = execution.stderr.join("\n");
-    let failure = match &execution.error {
-        Some(error) if stderr.is_empty() => Some(error.clone()),
-        Some(error) => Some(format!("{error}\n{stderr}")),
-        None if stderr.is_empty() => None,
-        None => Some(format!("text on standard error: {stderr}")),
+    let failure = match (&execution.error, execution.stderr.is_empty()) {
+        (Some(error), true) => Some(error.clone()),
+        (Some(error), false) => Some(format!("{error}\n{stderr}")),
+        (None, false) => Some(format!("text on standard error: {stderr}")),
+        (None, true) => None,
     };
     match failure {
-        Some(_) if cell.must_fail => {}
+        Some(_) if cell.must_fail && !execution.stopped => {}
         Some(failure) => wrong.push(failure),
         None if cell.must_fail => wrong.push("the cell is tagged raises-exception but did not fail".to_owned()),
         None => {}
@@ -209,7 +221,7 @@ fn keep(executed: &Notebook, report: &report::Notebook, options: &Options) -> Re
     std::fs::create_dir_all(&copies)?;
     executed.write(&copies.join(executed.path.file_name().unwrap_or_default()))?;
     if options.in_place && report.succeeded() {
-        executed.write(&executed.path)?;
+        executed.save()?;
     }
     Ok(())
 }
@@ -249,6 +261,8 @@ mod tests {
         assert!(judge(&cell(false), &execution("", None)).1.is_empty());
         assert_eq!(judge(&cell(false), &execution("", Some("no"))).1, ["no"]);
         assert_eq!(judge(&cell(false), &execution("oh", None)).1, ["text on standard error: oh"]);
+        // The error of a `?` may have no words.
+        assert_eq!(judge(&cell(false), &execution("\n", None)).1, ["text on standard error: "]);
         assert_eq!(judge(&cell(false), &execution("oh", Some("no"))).1, ["no\noh"]);
     }
 
@@ -257,6 +271,8 @@ mod tests {
         assert!(judge(&cell(true), &execution("oh", None)).1.is_empty());
         assert!(judge(&cell(true), &execution("", Some("no"))).1.is_empty());
         assert_eq!(judge(&cell(true), &execution("", None)).1.len(), 1);
+        let stopped = Execution { stopped: true, ..execution("", Some("too long")) };
+        assert_eq!(judge(&cell(true), &stopped).1, ["too long"]);
     }
 
     #[test]

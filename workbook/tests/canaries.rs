@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Canary, and what the program must say about it.
-const WRONG: [(&str, &str); 13] = [
+const WRONG: [(&str, &str); 16] = [
     ("abort", "cell 1 (std::process::abort();): Subprocess terminated with status: signal: 6"),
     ("compile-error", "cell 1 (let x: f64 = 1.0;): error[E0277]: cannot add `&str` to `f64`"),
     ("does-not-raise", "cell 1 (let x: i32 = 1;): the cell is tagged raises-exception but did not fail"),
+    ("endless-and-tagged", "✗ endless-and-tagged: 1 of 1 cells, 0 of 0 checks stand"),
     ("endless-loop", "cell 1 (loop {}): the cell ran for longer than 20 s and was stopped"),
     ("exit", "cell 1 (std::process::exit(0);): Subprocess terminated with status: exit status: 0"),
     ("false-check", "the check \"X1 two and two\" does not stand: refuted, expected consistent"),
@@ -16,9 +17,11 @@ const WRONG: [(&str, &str); 13] = [
     ("no-refutation", "the check \"X2 two and two again\" does not stand: consistent, expected refuted"),
     ("panic", "one is not two"),
     ("question-mark", "invalid digit found in string"),
-    ("quit", "the cell asks to quit"),
+    ("quit-and-tagged", "✗ quit-and-tagged: 1 of 1 cells, 0 of 0 checks stand"),
+    ("quit", "the cell uses :quit"),
     ("stderr", "text on standard error: a warning that nobody reads"),
     ("underpowered", "the check \"X3 a mean from too few samples\" does not stand: underpowered, expected consistent"),
+    ("wordless-question-mark", "cell 1 (let x: i32 = Err(String::new())?;): text on standard error: "),
 ];
 
 fn canary(name: &str) -> PathBuf {
@@ -45,7 +48,7 @@ fn every_wrong_notebook_fails_with_the_right_message() {
     let output = workbook(&arguments);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stdout);
-    assert!(said.contains("FAILED: 13 of 13 notebooks."));
+    assert!(said.contains("FAILED: 16 of 16 notebooks."));
 
     let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     assert_eq!(report["succeeded"], false);
