@@ -132,11 +132,15 @@ impl Run {
         let failed = self.notebooks.iter().filter(|notebook| !notebook.succeeded()).count();
         let checks = self.notebooks.iter().flat_map(Notebook::checks).count();
         lines.push(if self.succeeded {
-            let aside = if asymptotic > 0 { format!(", {asymptotic} of them asymptotic and not in this sum") } else { String::new() };
-            format!(
-                "All {checks} checks stand. The probability that a run refutes a right formula is at most {:.1e}{aside}.",
-                self.false_alarm
-            )
+            let chance = match (self.false_alarm, asymptotic) {
+                (0.0, 0) => "None of them is left to chance.".to_owned(),
+                (sum, 0) => format!("The probability that a run refutes a right formula is at most {sum:.1e}."),
+                (sum, n) => format!(
+                    "The probability that a run refutes a right formula is at most {sum:.1e}, but for {n} of them, whose \
+                     bounds hold only as N grows."
+                ),
+            };
+            format!("All {checks} checks stand. {chance}")
         } else {
             format!("FAILED: {failed} of {} notebooks.", self.notebooks.len())
         });

@@ -74,9 +74,15 @@ fn a_right_notebook_passes_alone() {
 
     let saved = workbook(&["run", "--in-place", copy]);
     assert_eq!(saved.status.code(), Some(0));
-    assert!(text(&saved.stdout).contains("All 2 checks stand."));
+    assert!(text(&saved.stdout).contains("All 4 checks stand. None of them is left to chance."));
     let first = std::fs::read_to_string(copy).unwrap();
     assert!(first.contains("\"text/html\"") && first.contains("X4 two and three"));
+    // Two checks and a figure in one cell all survive.
+    let last = &serde_json::from_str::<Value>(&first).unwrap()["cells"][6];
+    assert_eq!(last["outputs"][0]["text"].as_array().unwrap().len(), 2);
+    assert!(last["outputs"][1]["data"]["image/png"].is_string());
+    assert_eq!(last["outputs"][1]["metadata"]["image/png"]["width"], 720);
+    assert_eq!(last["metadata"]["checks"], serde_json::json!(["X4 one and one", "X4 one and two"]));
 
     // What was saved is what a second run gives, to the byte.
     assert_eq!(workbook(&["run", "--check", copy]).status.code(), Some(0));
@@ -112,4 +118,19 @@ fn wrong_usage_is_refused_before_anything_runs() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(text(&output.stderr).contains(message), "{arguments:?} does not say {message:?}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_stops_a_cell_and_still_reports() {
+    let program = env!("CARGO_BIN_EXE_workbook");
+    let loop_path = canary("endless-loop");
+    let child = Command::new(program).arg("run").arg(loop_path).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    // Long enough for the kernel to start, in which case the cell is running; the outcome is the same if it is not.
+    std::thread::sleep(std::time::Duration::from_secs(20));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    println!("{}", text(&output.stdout));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("interrupted"));
 }
