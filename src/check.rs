@@ -357,7 +357,7 @@ impl<C: Entries, O: Entries> Exact<'_, C, O> {
 fn verdict(difference: f64, radii: (f64, f64), resolution: f64, discrepancy: f64) -> Verdict {
     if !(difference.is_finite() && resolution.is_finite() && radii.0 >= 0.0 && radii.1 >= 0.0) {
         Verdict::NonFinite
-    } else if !(resolution <= discrepancy) {
+    } else if discrepancy.is_nan() || resolution > discrepancy {
         Verdict::Underpowered
     } else if -radii.0 <= difference && difference <= radii.1 {
         Verdict::Consistent
