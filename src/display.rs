@@ -1,5 +1,6 @@
 //! Frames, matrices, distributions and figures as the output of a notebook's cell.
 
+use crate::check::Report;
 use crate::figure::Figure;
 use crate::gaussian::{Density, Gaussian};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -43,6 +44,11 @@ impl Show for Gaussian {
         let (mean, covariance) = (plain(&as_matrix(self.mean())), plain(self.covariance()));
         emit("text/plain", &format!("normal distribution, mean\n{mean}\ncovariance\n{covariance}"));
     }
+}
+
+impl Show for Report {
+    /// Nothing: a check has printed its line when it was made, so that a cell may make several.
+    fn evcxr_display(&self) {}
 }
 
 impl Show for Figure {
