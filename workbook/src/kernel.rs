@@ -3,6 +3,7 @@
 //! evcxr compiles each cell as a crate of its own in one directory. Here that directory is kept between runs, under Cargo's
 //! target directory, and is prepared with the project's lock file and build profile, so that a cell's build finds everything done.
 
+use crate::terminal::say;
 use crate::{interrupt, project};
 use anyhow::{Context, Result, bail};
 use crossbeam_channel::Receiver;
@@ -128,7 +129,7 @@ fn lock(dir: &Path) -> Result<File> {
             Err(TryLockError::WouldBlock) if interrupt::requested() => bail!("interrupted"),
             Err(TryLockError::WouldBlock) => {
                 if !told {
-                    println!("Another run uses the kernel in {}; waiting for it to end.", dir.display());
+                    say(&format!("Another run uses the kernel in {}; waiting for it to end.", dir.display()));
                     told = true;
                 }
                 std::thread::sleep(TICK);
@@ -188,7 +189,7 @@ fn standard_library_source() -> Result<()> {
     if Path::new(&rustc(&["--print", "sysroot"])?).join("lib/rustlib/src/rust/library/std").exists() {
         return Ok(());
     }
-    println!("Adding the standard library's source (rustup component add rust-src) …");
+    say("Adding the standard library's source (rustup component add rust-src) …");
     let added = Command::new("rustup").args(["component", "add", "rust-src"]).output();
     if !added.is_ok_and(|output| output.status.success()) {
         bail!(

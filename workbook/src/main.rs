@@ -8,6 +8,7 @@ mod notebook;
 mod project;
 mod report;
 mod run;
+mod terminal;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ use crate::cli::{Run as Options, Usage};
 use crate::kernel::{Execution, Kernel, Prepared};
 use crate::notebook::{CodeCell, Notebook};
 use crate::report::{self, Check, Problem};
+use crate::terminal::say;
 use crate::{compare, interrupt, project};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -21,7 +22,7 @@ pub fn run(options: &Options) -> Result<bool> {
     if let Some(folder) = json.as_deref().and_then(Path::parent).filter(|folder| !folder.is_dir()) {
         return Err(Usage(format!("there is no folder {} for the report", folder.display())).into());
     }
-    println!("{}", announcement(&notebooks)?);
+    say(&announcement(&notebooks)?);
     let mut kernel = start()?;
     let mut reports = Vec::new();
     for notebook in &notebooks {
@@ -34,7 +35,7 @@ pub fn run(options: &Options) -> Result<bool> {
     if let Some(path) = json {
         project::write_atomically(&path, serde_json::to_string_pretty(&run)?.as_bytes())?;
     }
-    println!("\n{}", run.summary());
+    say(&format!("\n{}", run.summary()));
     Ok(run.succeeded)
 }
 
@@ -146,7 +147,7 @@ fn run_notebook(kernel: &mut Kernel, saved: &Notebook, options: &Options) -> Res
     if let Err(error) = keep(&executed, &report, options) {
         report.problems.push(Problem { cell: None, first_line: None, message: format!("{error:#}") });
     }
-    println!("{}", line(&report, &saved.name()));
+    say(&line(&report, &saved.name()));
     Ok(report)
 }
 
