@@ -184,7 +184,7 @@ fn library_path() -> Result<(&'static str, OsString)> {
     Ok((variable, std::env::join_paths(std::iter::once(ours).chain(others))?))
 }
 
-/// Type inference in the notebooks reads the standard library's source.
+/// Type inference in the notebooks reads the standard library's source. Without it cells still run, with types written out.
 fn standard_library_source() -> Result<()> {
     if Path::new(&rustc(&["--print", "sysroot"])?).join("lib/rustlib/src/rust/library/std").exists() {
         return Ok(());
@@ -192,9 +192,9 @@ fn standard_library_source() -> Result<()> {
     say("Adding the standard library's source (rustup component add rust-src) …");
     let added = Command::new("rustup").args(["component", "add", "rust-src"]).output();
     if !added.is_ok_and(|output| output.status.success()) {
-        bail!(
-            "the standard library's source is missing and could not be added; the types of variables cannot be inferred without \
-             it. Run `rustup component add rust-src`, or install your system's package for it (often rust-src)"
+        say(
+            "It could not be added. Without it, variables whose types come from the standard library need written types; a \
+             cell says so. Your system may have a package for it, often called rust-src.",
         );
     }
     Ok(())
