@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Canary, and what the program must say about it.
 const WRONG: [(&str, &str); 16] = [
@@ -24,6 +25,12 @@ const WRONG: [(&str, &str); 16] = [
     ("wordless-question-mark", "cell 1 (let x: i32 = Err(String::new())?;): text on standard error: "),
 ];
 
+/// The program waits while another run uses the kernel; a test that watches the clock must not.
+fn alone() -> MutexGuard<'static, ()> {
+    static KERNEL: Mutex<()> = Mutex::new(());
+    KERNEL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn canary(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/canaries").join(name).with_extension("ipynb")
 }
@@ -40,6 +47,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn every_wrong_notebook_fails_with_the_right_message() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("report.json");
     let paths: Vec<String> = WRONG.iter().map(|(name, _)| canary(name).display().to_string()).collect();
@@ -65,6 +73,7 @@ fn every_wrong_notebook_fails_with_the_right_message() {
 
 #[test]
 fn a_right_notebook_passes_alone() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("good.ipynb");
     let library = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -123,14 +132,16 @@ fn wrong_usage_is_refused_before_anything_runs() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_stops_a_cell_and_still_reports() {
-    let program = env!("CARGO_BIN_EXE_workbook");
-    let loop_path = canary("endless-loop");
-    let child = Command::new(program).arg("run").arg(loop_path).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let _alone = alone();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_workbook"));
+    program.arg("run").arg(canary("endless-loop")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = program.spawn().unwrap();
     // Long enough for the kernel to start, in which case the cell is running; the outcome is the same if it is not.
     std::thread::sleep(std::time::Duration::from_secs(20));
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
-    println!("{}", text(&output.stdout));
+    let said = text(&output.stdout) + &text(&output.stderr);
+    println!("{said}");
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stdout).contains("interrupted"));
+    assert!(said.contains("interrupted"));
 }
