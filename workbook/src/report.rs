@@ -57,6 +57,13 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// A problem of a notebook as a whole.
+    pub fn overall(message: impl Into<String>) -> Self {
+        Self { cell: None, first_line: None, message: message.into() }
+    }
+}
+
 /// One executed notebook.
 #[derive(Debug, Serialize)]
 pub struct Notebook {
@@ -71,6 +78,16 @@ pub struct Notebook {
 impl Notebook {
     pub fn checks(&self) -> impl Iterator<Item = &Check> {
         self.cells.iter().flat_map(|cell| &cell.checks)
+    }
+
+    /// How many checks it made, and how many of them stand.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.checks().count(), self.checks().filter(|check| check.stands()).count())
+    }
+
+    /// The file's name without its ending.
+    pub fn name(&self) -> String {
+        self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     pub fn succeeded(&self) -> bool {
@@ -114,24 +131,23 @@ impl Run {
 
     /// The table of notebooks and the verdict, for the terminal.
     pub fn summary(&self) -> String {
-        let width = self.notebooks.iter().map(|n| name(n).chars().count()).max().unwrap_or(0).max("notebook".len());
+        let width = self.notebooks.iter().map(|n| n.name().chars().count()).max().unwrap_or(0).max("notebook".len());
         let mut lines = vec![format!("{:width$}  cells  checks  stand  seconds", "notebook")];
         for notebook in &self.notebooks {
-            let checks = notebook.checks().count();
-            let stand = notebook.checks().filter(|check| check.stands()).count();
+            let (checks, stand) = notebook.counts();
             lines.push(format!(
                 "{:width$}  {:>5}  {checks:>6}  {stand:>5}  {:>7.1}  {}",
-                name(notebook),
+                notebook.name(),
                 format!("{}/{}", notebook.cells.len(), notebook.code_cells),
                 notebook.seconds,
                 if notebook.succeeded() { "" } else { "FAILED" }
             ));
         }
-        let asymptotic = self.notebooks.iter().flat_map(Notebook::checks).filter(|check| !check.guaranteed).count();
+        let all = || self.notebooks.iter().flat_map(Notebook::checks);
+        let (checks, asymptotic) = (all().count(), all().filter(|check| !check.guaranteed).count());
         lines.push(String::new());
         lines.extend(self.problems.iter().map(|problem| format!("FAILED: {problem}")));
         let failed = self.notebooks.iter().filter(|notebook| !notebook.succeeded()).count();
-        let checks = self.notebooks.iter().flat_map(Notebook::checks).count();
         lines.push(if self.succeeded {
             let chance = match (self.false_alarm, asymptotic) {
                 (0.0, 0) => "None of them is left to chance.".to_owned(),
@@ -147,10 +163,6 @@ impl Run {
         });
         lines.join("\n")
     }
-}
-
-fn name(notebook: &Notebook) -> String {
-    notebook.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -84,16 +84,11 @@ fn announcement(notebooks: &[Notebook]) -> Result<String> {
 
 fn start() -> Result<Kernel> {
     let prepared = Prepared::new()?;
-    let spinner = spinner("Starting the kernel");
+    let spinner = ProgressBar::new_spinner().with_message("Starting the kernel");
+    spinner.enable_steady_tick(Duration::from_millis(100));
     let kernel = Kernel::start(prepared);
     spinner.finish_and_clear();
     kernel
-}
-
-fn spinner(what: &str) -> ProgressBar {
-    let bar = ProgressBar::new_spinner().with_message(what.to_owned());
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
 }
 
 /// Executes one notebook and shows one line about it, and its problems.
@@ -129,15 +124,11 @@ fn run_notebook(kernel: &mut Kernel, saved: &Notebook, options: &Options) -> Res
     // What the last cells' process still had to say comes out when it ends.
     let late = kernel.clear(saved.folder())?;
     if !late.is_empty() && problems.is_empty() {
-        problems.push(Problem {
-            cell: None,
-            first_line: None,
-            message: format!("text on standard error: {}", late.join("\n")),
-        });
+        problems.push(Problem::overall(format!("text on standard error: {}", late.join("\n"))));
     }
     problems.extend(missing(saved, &reports, cells.len(), options.in_place));
     if interrupt::requested() {
-        problems.push(Problem { cell: None, first_line: None, message: "interrupted".to_owned() });
+        problems.push(Problem::overall("interrupted"));
     }
     bar.finish_and_clear();
     let seconds = begun.elapsed().as_secs_f64();
@@ -145,9 +136,9 @@ fn run_notebook(kernel: &mut Kernel, saved: &Notebook, options: &Options) -> Res
         report::Notebook { path: saved.path.clone(), seconds, code_cells: cells.len(), cells: reports, problems };
     // A full disk is this notebook's problem; the others and the report go on.
     if let Err(error) = keep(&executed, &report, options) {
-        report.problems.push(Problem { cell: None, first_line: None, message: format!("{error:#}") });
+        report.problems.push(Problem::overall(format!("{error:#}")));
     }
-    say(&line(&report, &saved.name()));
+    say(&line(&report));
     Ok(report)
 }
 
@@ -206,7 +197,7 @@ fn missing(saved: &Notebook, cells: &[report::Cell], code_cells: usize, in_place
             messages.push("it makes no check".to_owned());
         }
     }
-    messages.into_iter().map(|message| Problem { cell: None, first_line: None, message }).collect()
+    messages.into_iter().map(Problem::overall).collect()
 }
 
 fn kinds(execution: &Execution) -> Vec<String> {
@@ -228,9 +219,8 @@ fn keep(executed: &Notebook, report: &report::Notebook, options: &Options) -> Re
 }
 
 /// One line about a notebook, and its problems below.
-fn line(report: &report::Notebook, name: &str) -> String {
-    let checks = report.checks().count();
-    let stand = report.checks().filter(|check| check.stands()).count();
+fn line(report: &report::Notebook) -> String {
+    let ((checks, stand), name) = (report.counts(), report.name());
     let sign = if report.succeeded() { '✓' } else { '✗' };
     let cells = format!("{} of {} cells", report.cells.len(), report.code_cells);
     let mut lines = vec![format!("{sign} {name}: {cells}, {stand} of {checks} checks stand, {:.1} s", report.seconds)];
