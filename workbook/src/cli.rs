@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Works through the notebooks and holds every closed form against its independent check.
@@ -18,9 +19,37 @@ pub struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Command {
+pub enum Command {
     /// Execute notebooks, each from a cleared state, in the order of their names
     Run(Run),
+    /// Open the notebooks in JupyterLab (installed below the target directory if there is none)
+    Lab {
+        /// Arguments for JupyterLab, such as --no-browser
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+        arguments: Vec<OsString>,
+    },
+    /// The kernel for Jupyter, "Generative Models (Rust)"
+    #[command(subcommand)]
+    Kernel(Kernel),
+}
+
+#[derive(Subcommand)]
+pub enum Kernel {
+    /// Make the kernel known to Jupyter, for your user
+    Install {
+        /// Install into the Python environment in this folder instead
+        #[arg(long, value_name = "FOLDER")]
+        prefix: Option<PathBuf>,
+    },
+    /// Remove what `install` wrote
+    Uninstall {
+        /// Remove it from the Python environment in this folder instead
+        #[arg(long, value_name = "FOLDER")]
+        prefix: Option<PathBuf>,
+    },
+    /// Be a kernel (Jupyter calls this)
+    #[command(hide = true)]
+    Start { connection: PathBuf },
 }
 
 /// The options of `workbook run`.
@@ -46,12 +75,9 @@ pub struct Run {
 const DEFAULT_TIMEOUT: u64 = 600;
 
 impl Cli {
-    /// The options of the run that was asked for.
-    pub fn options(self) -> Run {
-        match self.command {
-            Some(Command::Run(run)) => run,
-            None => Run { timeout: DEFAULT_TIMEOUT, ..Run::default() },
-        }
+    /// The command that was given, or else `run`.
+    pub fn command(self) -> Command {
+        self.command.unwrap_or(Command::Run(Run { timeout: DEFAULT_TIMEOUT, ..Run::default() }))
     }
 }
 

@@ -1,9 +1,13 @@
-//! The program of the workbook: executes the notebooks, counts their checks and says whether they stand.
+//! The program of the workbook: executes the notebooks, counts their checks and says whether they stand; is the notebooks' kernel.
 
+mod cargo;
 mod cli;
 mod compare;
+mod instance;
 mod interrupt;
+mod jupyter;
 mod kernel;
+mod lab;
 mod notebook;
 mod project;
 mod report;
@@ -11,14 +15,18 @@ mod run;
 mod terminal;
 
 use clap::Parser;
+use cli::{Cli, Command, Kernel};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // The same binary is started again as the process that runs the cells; control does not return from here then.
+    // The same binary is started again under another name, and as the process that runs the cells.
+    if cargo::is_called() {
+        return cargo::stand_in();
+    }
+    jupyter::prepare_cells();
     evcxr::runtime_hook();
-    interrupt::install();
-    let arguments = cli::Cli::parse();
-    match run::run(&arguments.options()) {
+    let done = if jupyter::is_kernel() { jupyter::serve().map(|()| true) } else { obey(Cli::parse()) };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -26,4 +34,17 @@ fn main() -> ExitCode {
             ExitCode::from(if error.is::<cli::Usage>() { 2 } else { 1 })
         }
     }
+}
+
+/// Does what the command line asks for; false if a notebook does not stand.
+fn obey(arguments: Cli) -> anyhow::Result<bool> {
+    interrupt::install();
+    match arguments.command() {
+        Command::Run(options) => return run::run(&options),
+        Command::Kernel(Kernel::Install { prefix }) => jupyter::install(prefix.as_deref())?,
+        Command::Kernel(Kernel::Uninstall { prefix }) => jupyter::uninstall(prefix.as_deref())?,
+        Command::Kernel(Kernel::Start { connection }) => jupyter::start(&connection)?,
+        Command::Lab { arguments } => lab::start(&arguments)?,
+    }
+    Ok(true)
 }

@@ -1,7 +1,8 @@
 //! `workbook run`: notebook after notebook, cell after cell.
 
 use crate::cli::{Run as Options, Usage};
-use crate::kernel::{Execution, Kernel, Prepared};
+use crate::instance::{self, Instance};
+use crate::kernel::{Execution, Kernel};
 use crate::notebook::{CodeCell, Notebook};
 use crate::report::{self, Check, Problem};
 use crate::terminal::say;
@@ -22,8 +23,12 @@ pub fn run(options: &Options) -> Result<bool> {
     if let Some(folder) = json.as_deref().and_then(Path::parent).filter(|folder| !folder.is_dir()) {
         return Err(Usage(format!("there is no folder {} for the report", folder.display())).into());
     }
-    say(&announcement(&notebooks)?);
-    let mut kernel = start()?;
+    let Some(instance) = Instance::entered() else {
+        say(&announcement(&notebooks)?);
+        // The same run goes on in a process with the kernel's environment.
+        return Instance::make(false)?.enter(std::env::args_os().skip(1), &[]).map(|()| false);
+    };
+    let mut kernel = start(instance)?;
     let mut reports = Vec::new();
     for notebook in &notebooks {
         if interrupt::requested() {
@@ -31,6 +36,7 @@ pub fn run(options: &Options) -> Result<bool> {
         }
         reports.push(run_notebook(&mut kernel, notebook, options)?);
     }
+    kernel.end();
     let run = report::Run::new(reports, interrupt::requested());
     if let Some(path) = json {
         project::write_atomically(&path, serde_json::to_string_pretty(&run)?.as_bytes())?;
@@ -67,8 +73,7 @@ fn find(asked: &[PathBuf]) -> Result<Vec<Notebook>> {
 }
 
 fn announcement(notebooks: &[Notebook]) -> Result<String> {
-    let target = project::target_dir()?;
-    let first = if target.join("kernel/ctx/target").exists() {
+    let first = if instance::is_prepared() {
         ""
     } else {
         "\nThis first time the notebooks' dependencies are compiled: about 10 minutes on two cores and 1 GB of disk. Later runs \
@@ -78,15 +83,14 @@ fn announcement(notebooks: &[Notebook]) -> Result<String> {
     Ok(format!(
         "Executing {} {plural}; every closed form is held against its check.{first}\nExecuted copies go to {}.",
         notebooks.len(),
-        target.join("notebooks").display()
+        project::target_dir()?.join("notebooks").display()
     ))
 }
 
-fn start() -> Result<Kernel> {
-    let prepared = Prepared::new()?;
+fn start(instance: Instance) -> Result<Kernel> {
     let spinner = ProgressBar::new_spinner().with_message("Starting the kernel");
     spinner.enable_steady_tick(Duration::from_millis(100));
-    let kernel = Kernel::start(prepared);
+    let kernel = Kernel::start(instance);
     spinner.finish_and_clear();
     kernel
 }

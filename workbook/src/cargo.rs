@@ -1,0 +1,207 @@
+//! The `cargo` that rust-analyzer finds in the kernel.
+//!
+//! To infer the types of a cell's variables, rust-analyzer asks the `cargo` below `CARGO_HOME` for all packages of the build
+//! and reads the sources of each of them, though a cell meets the types of few. In a kernel that `cargo` is this program. It
+//! passes everything on to the real one and drops from the answer what a package says that inference can do without:
+//!
+//! ```toml
+//! [package.metadata.inference]
+//! packages = ["nalgebra", "simba"] # of all that this package depends on, only these
+//! ```
+//!
+//! What the cells depend on besides, through a `:dep` of their own, stays whole.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+/// Names the real Cargo to its stand-in, and the real `CARGO_HOME`.
+const REAL_CARGO: &str = "GENERATIVE_MODELS_CARGO";
+const REAL_HOME: &str = "GENERATIVE_MODELS_CARGO_HOME";
+
+/// Makes the folder that passes for `CARGO_HOME` below `dir`; gives the environment in which rust-analyzer finds it.
+pub fn lay_out(dir: &Path) -> Result<Vec<(&'static str, OsString)>> {
+    let (home, program) = (dir.join("cargo"), std::env::current_exe()?);
+    let link = home.join("bin/cargo");
+    if std::fs::read_link(&link).ok().as_deref() != Some(&program) {
+        std::fs::create_dir_all(home.join("bin"))?;
+        // It may not be there, or point to where this program was before.
+        let _ = std::fs::remove_file(&link);
+        symlink(&program, &link).with_context(|| format!("{} cannot be made", link.display()))?;
+    }
+    let variables = [("CARGO_HOME", home.into()), (REAL_CARGO, program_of_cargo()), (REAL_HOME, real_home()?.into())];
+    Ok(variables.to_vec())
+}
+
+#[cfg(unix)]
+fn symlink(program: &Path, link: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(program, link)
+}
+
+#[cfg(not(unix))]
+fn symlink(program: &Path, link: &Path) -> std::io::Result<()> {
+    std::fs::hard_link(program, link)
+}
+
+/// Where Cargo keeps its registry.
+pub fn real_home() -> Result<PathBuf> {
+    let given = std::env::var_os(REAL_HOME).or_else(|| std::env::var_os("CARGO_HOME")).map(PathBuf::from);
+    given.or_else(|| Some(dirs::home_dir()?.join(".cargo"))).context("neither HOME nor CARGO_HOME is set")
+}
+
+/// Cargo itself: that of the toolchain rather than rustup's proxy, which is slower to start.
+pub fn program_of_cargo() -> OsString {
+    let given = std::env::var_os(REAL_CARGO).or_else(|| std::env::var_os("CARGO"));
+    let in_toolchain = || {
+        let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?.stdout;
+        let cargo = Path::new(String::from_utf8(sysroot).ok()?.trim()).join("bin/cargo");
+        cargo.is_file().then(|| cargo.into_os_string())
+    };
+    given.or_else(in_toolchain).unwrap_or("cargo".into())
+}
+
+/// Whether this program was started under the name of `cargo`.
+pub fn is_called() -> bool {
+    let name = std::env::args_os().next();
+    name.as_deref().map(Path::new).and_then(Path::file_stem) == Some(OsStr::new("cargo"))
+}
+
+/// Does what Cargo would do, but for what is left out of `cargo metadata`.
+pub fn stand_in() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: Cargo, for type inference: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[OsString]) -> Result<ExitCode> {
+    let mut cargo = Command::new(program_of_cargo());
+    cargo.args(arguments).env("CARGO_HOME", real_home()?);
+    let asks_for_packages = arguments.iter().any(|argument| argument == "metadata");
+    if !asks_for_packages || arguments.iter().any(|argument| argument == "--no-deps") {
+        let code = cargo.status()?.code().and_then(|code| u8::try_from(code).ok());
+        return Ok(ExitCode::from(code.unwrap_or(1)));
+    }
+    let output = cargo.stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let mut metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata gave no JSON")?;
+    reduce(&mut metadata);
+    writeln!(std::io::stdout(), "{metadata}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Drops from the metadata what no cell's types need. Metadata of another shape than expected are left as they are.
+fn reduce(metadata: &mut Value) {
+    let Some(kept) = needed(metadata) else { return };
+    let stays = |id: &Value| id.as_str().is_some_and(|id| kept.contains(id));
+    let retain = |list: Option<&mut Value>, key: &str| {
+        if let Some(list) = list.and_then(Value::as_array_mut) {
+            list.retain(|entry| stays(if key.is_empty() { entry } else { &entry[key] }));
+        }
+    };
+    retain(metadata.get_mut("packages"), "id");
+    retain(metadata.get_mut("workspace_members"), "");
+    retain(metadata.get_mut("workspace_default_members"), "");
+    retain(metadata.pointer_mut("/resolve/nodes"), "id");
+    for node in metadata.pointer_mut("/resolve/nodes").and_then(Value::as_array_mut).into_iter().flatten() {
+        retain(node.get_mut("dependencies"), "");
+        retain(node.get_mut("deps"), "pkg");
+    }
+}
+
+/// The packages that those of the workspace reach, where a package that names what inference needs leads to nothing else.
+fn needed(metadata: &Value) -> Option<BTreeSet<String>> {
+    let packages = metadata["packages"].as_array()?;
+    let packages: BTreeMap<&str, &Value> = packages.iter().filter_map(|p| Some((p["id"].as_str()?, p))).collect();
+    let nodes = metadata["resolve"]["nodes"].as_array()?;
+    let nodes: BTreeMap<&str, &Value> = nodes.iter().filter_map(|n| Some((n["id"].as_str()?, n))).collect();
+    let rule = |id: &str| packages.get(id)?.pointer("/metadata/inference/packages")?.as_array();
+    // A package may be reached from within another that names what is needed, and from without: each is looked at once.
+    let mut reached = BTreeSet::new();
+    let members = metadata["workspace_members"].as_array()?.iter().filter_map(Value::as_str);
+    let mut open: Vec<(&str, Option<&str>)> = members.map(|id| (id, None)).collect();
+    while let Some((id, within)) = open.pop() {
+        if !reached.insert((id, within)) {
+            continue;
+        }
+        let within = within.or_else(|| rule(id).map(|_| id));
+        let names = within.and_then(rule);
+        let is_needed = |id: &str| match (names, packages.get(id)) {
+            (Some(names), Some(package)) => names.contains(&package["name"]),
+            _ => true,
+        };
+        let dependencies = nodes.get(id).and_then(|node| node["dependencies"].as_array()).into_iter().flatten();
+        open.extend(dependencies.filter_map(Value::as_str).filter(|id| is_needed(id)).map(|id| (id, within)));
+    }
+    Some(reached.into_iter().map(|(id, _)| id.to_owned()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn metadata() -> Value {
+        let package = |name: &str| json!({"id": name, "name": name, "metadata": null});
+        let node = |name: &str, dependencies: &[&str]| {
+            let deps: Vec<Value> = dependencies.iter().map(|name| json!({"name": name, "pkg": name})).collect();
+            json!({"id": name, "dependencies": dependencies, "deps": deps})
+        };
+        let mut library = package("library");
+        library["metadata"] = json!({"inference": {"packages": ["matrix", "scalar"]}});
+        json!({
+            "packages": [package("ctx"), library, package("matrix"), package("scalar"), package("threads"), package("mine"), package("other")],
+            "workspace_members": ["ctx"],
+            "resolve": {"nodes": [
+                node("ctx", &["library", "mine"]),
+                node("library", &["matrix", "threads"]),
+                node("matrix", &["scalar", "threads"]),
+                node("scalar", &[]),
+                node("threads", &["scalar"]),
+                node("mine", &["threads"]),
+                node("other", &["library"]),
+            ]},
+        })
+    }
+
+    fn names(metadata: &Value) -> Vec<&str> {
+        metadata["packages"].as_array().unwrap().iter().map(|package| package["name"].as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_a_cell_depends_on_itself_stays_whole() {
+        let mut metadata = metadata();
+        reduce(&mut metadata);
+        assert_eq!(names(&metadata), ["ctx", "library", "matrix", "scalar", "threads", "mine"]);
+        assert_eq!(metadata["workspace_members"], json!(["ctx"]));
+    }
+
+    #[test]
+    fn a_package_leads_to_nothing_that_it_does_not_name() {
+        let mut metadata = metadata();
+        metadata["resolve"]["nodes"][0] =
+            json!({"id": "ctx", "dependencies": ["library"], "deps": [{"pkg": "library"}]});
+        reduce(&mut metadata);
+        assert_eq!(names(&metadata), ["ctx", "library", "matrix", "scalar"]);
+        // No edge leads to what is gone.
+        assert_eq!(metadata["resolve"]["nodes"][1]["dependencies"], json!(["matrix"]));
+        assert_eq!(metadata["resolve"]["nodes"][2]["deps"], json!([{"name": "scalar", "pkg": "scalar"}]));
+    }
+
+    #[test]
+    fn metadata_of_another_shape_are_left_alone() {
+        let mut metadata = json!({"packages": [], "resolve": null});
+        reduce(&mut metadata);
+        assert_eq!(metadata, json!({"packages": [], "resolve": null}));
+    }
+}
