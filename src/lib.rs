@@ -25,7 +25,7 @@ pub mod gaussian;
 pub mod mle;
 pub mod monte_carlo;
 
-pub use {nalgebra, plotters, polars, rand, rand_distr, serde, statrs};
+pub use {nalgebra, plotters, polars, rand, rand_chacha, rand_distr, serde, statrs};
 
 /// What a notebook needs: `use generative_models::prelude::*;`
 pub mod prelude {

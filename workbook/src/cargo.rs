@@ -19,8 +19,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-/// Names the real Cargo to its stand-in, and the real `CARGO_HOME`.
-const REAL_CARGO: &str = "GENERATIVE_MODELS_CARGO";
+/// Names the toolchain to Cargo's stand-in, and the real `CARGO_HOME`.
+const TOOLCHAIN: &str = "GENERATIVE_MODELS_TOOLCHAIN";
 const REAL_HOME: &str = "GENERATIVE_MODELS_CARGO_HOME";
 
 /// Makes the folder that passes for `CARGO_HOME` below `dir`; gives the environment in which rust-analyzer finds it.
@@ -33,7 +33,7 @@ pub fn lay_out(dir: &Path) -> Result<Vec<(&'static str, OsString)>> {
         let _ = std::fs::remove_file(&link);
         symlink(&program, &link).with_context(|| format!("{} cannot be made", link.display()))?;
     }
-    let variables = [("CARGO_HOME", home.into()), (REAL_CARGO, program_of_cargo()), (REAL_HOME, real_home()?.into())];
+    let variables = [("CARGO_HOME", home.into()), (TOOLCHAIN, toolchain()?.into()), (REAL_HOME, real_home()?.into())];
     Ok(variables.to_vec())
 }
 
@@ -54,14 +54,19 @@ pub fn real_home() -> Result<PathBuf> {
 }
 
 /// Cargo itself: that of the toolchain rather than rustup's proxy, which is slower to start.
-pub fn program_of_cargo() -> OsString {
-    let given = std::env::var_os(REAL_CARGO).or_else(|| std::env::var_os("CARGO"));
-    let in_toolchain = || {
-        let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?.stdout;
-        let cargo = Path::new(String::from_utf8(sysroot).ok()?.trim()).join("bin/cargo");
-        cargo.is_file().then(|| cargo.into_os_string())
-    };
-    given.or_else(in_toolchain).unwrap_or("cargo".into())
+pub fn command() -> Result<Command> {
+    let toolchain = std::env::var_os(TOOLCHAIN).map_or_else(toolchain, |toolchain| Ok(toolchain.into()))?;
+    let mut cargo = Command::new(toolchain.join("bin/cargo"));
+    // A dependency may bring a file by which the proxy would choose another compiler for it.
+    cargo.env("CARGO_HOME", real_home()?).env("RUSTC", toolchain.join("bin/rustc"));
+    Ok(cargo)
+}
+
+/// The folder of the toolchain.
+pub fn toolchain() -> Result<PathBuf> {
+    let output = Command::new("rustc").args(["--print", "sysroot"]).output();
+    let output = output.context("rustc cannot be started; is it on the PATH?")?;
+    Ok(String::from_utf8(output.stdout)?.trim().into())
 }
 
 /// Whether this program was started under the name of `cargo`.
@@ -83,8 +88,8 @@ pub fn stand_in() -> ExitCode {
 }
 
 fn run(arguments: &[OsString]) -> Result<ExitCode> {
-    let mut cargo = Command::new(program_of_cargo());
-    cargo.args(arguments).env("CARGO_HOME", real_home()?);
+    let mut cargo = command()?;
+    cargo.args(arguments);
     let asks_for_packages = arguments.iter().any(|argument| argument == "metadata");
     if !asks_for_packages || arguments.iter().any(|argument| argument == "--no-deps") {
         let code = cargo.status()?.code().and_then(|code| u8::try_from(code).ok());

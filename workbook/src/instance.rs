@@ -211,16 +211,23 @@ fn profile() -> Result<String> {
     Ok(toml::to_string(&toml::Table::from_iter([("profile".to_owned(), profile.into())]))?)
 }
 
-/// Builds the library and its dependencies with the very flags of evcxr's own builds, which then find them fresh.
+/// Builds the library and its dependencies with the very flags of evcxr's own builds, which then find them fresh. It also checks
+/// them: where a type is not found, for a slip of the pen most often, evcxr asks `cargo check` what is wrong.
 fn build(prepared: &Path) -> Result<()> {
-    let mut build = Command::new(cargo::program_of_cargo());
-    build
-        .current_dir(prepared)
-        .args(["build", "--target", &host()?])
-        .env("CARGO_TARGET_DIR", "ctx/target")
-        .env("CARGO_BUILD_BUILD_DIR", "ctx/target")
-        .env("RUSTFLAGS", "-Cprefer-dynamic");
-    with_progress(build, "Building the notebooks' dependencies")
+    for (command, what) in [
+        ("build", "Building the notebooks' dependencies"),
+        ("check", "Checking the notebooks' dependencies"),
+    ] {
+        let mut cargo = cargo::command()?;
+        cargo
+            .current_dir(prepared)
+            .args([command, "--target", &host()?])
+            .env("CARGO_TARGET_DIR", "ctx/target")
+            .env("CARGO_BUILD_BUILD_DIR", "ctx/target")
+            .env("RUSTFLAGS", "-Cprefer-dynamic");
+        with_progress(cargo, what)?;
+    }
+    Ok(())
 }
 
 /// Copies a directory with the times of its files, by which Cargo tells what is fresh. What compilers made is never changed in
@@ -286,7 +293,7 @@ fn library_path(target: &Path) -> Result<(&'static str, OsString)> {
 
 /// Type inference in the notebooks reads the standard library's source. Without it cells still run, with types written out.
 fn standard_library_source() -> Result<()> {
-    if Path::new(&rustc(&["--print", "sysroot"])?).join("lib/rustlib/src/rust/library/std").exists() {
+    if cargo::toolchain()?.join("lib/rustlib/src/rust/library/std").exists() {
         return Ok(());
     }
     say("Adding the standard library's source (rustup component add rust-src) …");

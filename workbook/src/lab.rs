@@ -40,7 +40,7 @@ fn find() -> Result<PathBuf> {
     }
     let Some(python) = ["python3", "python"].into_iter().find(|python| is_recent(python)) else {
         bail!(
-            "there is no JupyterLab on the PATH, and no Python 3.10 or newer to install it with. Install either, and try \
+            "there is no JupyterLab on the PATH, and no Python 3.11 or newer to install it with. Install either, and try \
              again; or run `workbook kernel install` and open the notebooks in an editor that speaks Jupyter, such as VS Code"
         );
     };
@@ -62,7 +62,7 @@ fn find() -> Result<PathBuf> {
 }
 
 fn is_recent(python: &str) -> bool {
-    succeeds(python, &["-c", "import sys; sys.exit(sys.version_info < (3, 10))"])
+    succeeds(python, &["-c", "import sys; sys.exit(sys.version_info < (3, 11))"])
 }
 
 fn succeeds(program: impl AsRef<OsStr>, arguments: &[&str]) -> bool {
