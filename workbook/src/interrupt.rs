@@ -1,5 +1,6 @@
 //! Interrupts: Ctrl-C in a terminal, the square button in JupyterLab.
 
+use rustix::process::{Pid, Signal, getpid, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::PathBuf;
@@ -7,6 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// How often a kernel looks for an interrupt, and how long a thread needs to come back from one.
+const TICK: Duration = Duration::from_millis(20);
 
 /// What an interrupted process returns to its parent.
 const STATUS: i32 = 130;
@@ -27,38 +31,67 @@ pub fn requested() -> bool {
 }
 
 /// In a Jupyter kernel: an interrupt does not end it, but the process that runs the cells, whose number is in a file. Some front
-/// ends interrupt the whole group of processes, others only this one.
+/// ends interrupt the whole group of processes, others only this one; so the number that counts is the one from before the
+/// interrupt, not that of the process which may have taken its place since.
 pub fn forward(cells: PathBuf) {
-    on(&[SIGINT], move || {
-        let number = std::fs::read_to_string(&cells).ok().and_then(|number| number.parse().ok());
-        if let Some(process) = number.and_then(rustix::process::Pid::from_raw) {
-            // It may just have ended.
-            let _ = rustix::process::kill_process(process, rustix::process::Signal::INT);
+    let read = move || std::fs::read_to_string(&cells).ok()?.parse().ok().and_then(Pid::from_raw);
+    let watch = move |mut signals: Signals| {
+        let mut process = None;
+        loop {
+            let now = read();
+            if signals.pending().next().is_none() {
+                process = now;
+            } else if let Some(process) = process {
+                // It may have ended already.
+                let _ = kill_process(process, Signal::INT);
+            }
+            std::thread::sleep(TICK);
         }
-    });
+    };
+    listen(&[SIGINT], watch);
 }
 
-/// In the process that runs the cells of a Jupyter kernel: an interrupt ends it, and it says what that means.
+/// In the process that runs the cells of a Jupyter kernel: an interrupt ends it while a cell runs, and it says what that means.
 pub fn end_cells() {
     on(&[SIGINT], || {
+        if waits_for_a_cell() {
+            return;
+        }
         eprintln!(
             "Interrupted. The variables are lost: run the cells that make them again. \
              Functions, types, imports and dependencies are kept."
         );
+        // The front end drops what comes after the error that the end of this process is.
+        std::thread::sleep(Duration::from_millis(100));
         // The cell's own code may keep an orderly exit from ending.
         std::thread::spawn(|| {
             std::thread::sleep(Duration::from_millis(500));
-            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            let _ = kill_process(getpid(), Signal::KILL);
         });
         std::process::exit(STATUS);
     });
 }
 
-/// Calls `action` in a thread of its own on each of the signals.
+/// Whether the main thread reads standard input, from which evcxr's commands come: then a cell is being compiled, the interrupt is
+/// the compiler's, and the variables can stay. Where the system does not tell, they cannot.
+fn waits_for_a_cell() -> bool {
+    // The signal may have called the main thread away from its reading for a moment.
+    std::thread::sleep(TICK);
+    let read = if cfg!(target_arch = "x86_64") { "0 0x0 " } else { "63 0x0 " };
+    let call = std::fs::read_to_string(format!("/proc/self/task/{}/syscall", std::process::id()));
+    call.is_ok_and(|call| call.starts_with(read))
+}
+
+/// Calls `action` on each of the signals.
 fn on(signals: &[i32], mut action: impl FnMut() + Send + 'static) {
+    listen(signals, move |mut signals| signals.forever().for_each(|_| action()));
+}
+
+/// Takes the signals in a thread of its own.
+fn listen(signals: &[i32], thread: impl FnOnce(Signals) + Send + 'static) {
     match Signals::new(signals) {
-        Ok(mut signals) => {
-            std::thread::spawn(move || signals.forever().for_each(|_| action()));
+        Ok(signals) => {
+            std::thread::spawn(move || thread(signals));
         }
         Err(error) => eprintln!("Interrupts will end the program without saying where it was: {error}"),
     }
