@@ -38,7 +38,7 @@ pub const REPORT_VARIABLE: &str = "GENERATIVE_MODELS_REPORT";
 /// ```
 /// use generative_models::prelude::*;
 /// let power = Power { false_alarm: 1e-9, miss: 1e-3, discrepancy: 0.1 };
-/// assert_eq!(Bound::Normal { variance: 1.0 }.min_samples(power)?, 8837);
+/// assert_eq!(Bound::Normal { variance: 1.0 }.min_samples(power)?, 8836);
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,7 +81,7 @@ pub enum Verdict {
 fn verdict(difference: f64, radii: (f64, f64), resolution: f64, discrepancy: f64) -> Verdict {
     if !(difference.is_finite() && discrepancy.is_finite() && resolution >= 0.0 && radii.0 >= 0.0 && radii.1 >= 0.0) {
         Verdict::NonFinite
-    } else if !(resolution <= discrepancy) {
+    } else if resolution > discrepancy {
         Verdict::Underpowered
     } else if !(difference <= radii.1 && -difference <= radii.0) {
         Verdict::Refuted

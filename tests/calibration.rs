@@ -184,6 +184,18 @@ fn exact_and_asymptotic_bounds_spend_their_false_alarm() {
 }
 
 #[test]
+fn a_variance_that_is_wrong_by_a_factor_of_two_shows() {
+    let (p0, _) = pair();
+    for (name, factor) in [("too small", 0.5), ("too large", 2.0)] {
+        let bound = Bound::Normal { variance: 0.7 * factor };
+        let refuted =
+            Case { name, bound, closed_form: 0.5, sample: Box::new(|rng| p0.sample(rng)[2]) }.false_alarms(200);
+        println!("normal: a variance {name}, N = 200: {refuted} false alarms");
+        assert!(if factor < 1.0 { refuted > MOST } else { refuted < FEWEST }, "{name}: {refuted}");
+    }
+}
+
+#[test]
 fn errors_of_the_discrepancy_are_missed_no_more_often_than_promised() {
     let (p0, p1) = pair();
     for case in tail_bounds(&p0, &p1) {

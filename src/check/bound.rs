@@ -15,8 +15,8 @@ use std::f64::consts::SQRT_2;
 /// use generative_models::prelude::*;
 /// let p = Gaussian::new(dvector![0.0, 1.0], dmatrix![2.0, 0.5; 0.5, 1.0])?;
 /// let power = Power { false_alarm: 1e-9, miss: 1e-3, discrepancy: 0.05 };
-/// let samples = Bound::entropy(&p).min_samples(power)?;
 /// let bound = Bound::entropy(&p);
+/// let samples = bound.min_samples(power)?;
 /// let check = MonteCarlo { claim: "K5", name: "entropy", closed_form: p.entropy(), bound, power, samples };
 /// assert!(check.check(|rng| p.ln_pdf(&p.sample(rng)).map_or(f64::NAN, |ln_p| -ln_p)).stands());
 /// # Ok::<(), Error>(())
@@ -97,7 +97,7 @@ impl Bound {
         same_length("the quadratic form's columns", b.len(), matrix.ncols())?;
         finite("the quadratic form", matrix.iter().chain(b), |i| format!("entry {i}"))?;
         // The form depends on the symmetric part alone.
-        let matrix = (matrix + matrix.transpose()) * 0.5;
+        let matrix = matrix * 0.5 + matrix.transpose() * 0.5;
         let eigenvalues = matrix.symmetric_eigenvalues();
         Ok(Self::SubGamma {
             variance: 0.5 * matrix.norm_squared() + b.norm_squared(),
@@ -562,6 +562,22 @@ mod tests {
             assert!((one.0 * n as f64 / (n as f64 - 1.0) - known.0).abs() < 1e-14);
             assert!((one.1 * n as f64 / (n as f64 - 1.0) - known.1).abs() < 1e-14);
         }
+    }
+
+    #[test]
+    fn a_quadratic_form_may_have_any_scale() {
+        let (b, matrix) = (dvector![3.0, 0.0, 1.0], dmatrix![1.0, 2.0, 0.5; 2.0, -3.0, 0.0; 0.5, 0.0, 7.0]);
+        let [v, above, below] = sub_gamma(Bound::quadratic(&b, &matrix).unwrap());
+        for scale in [1e-300, 1e-150, 1e-9, 1e9, 1e150, 1e300] {
+            let scaled = sub_gamma(Bound::quadratic(&(&b * scale), &(&matrix * scale)).unwrap());
+            let expected = [v * scale * scale, above * scale, below * scale];
+            for (scaled, expected) in scaled.into_iter().zip(expected) {
+                assert!(scaled == expected || (scaled / expected - 1.0).abs() < 1e-13, "{scale}: {scaled} {expected}");
+            }
+        }
+        let huge = Bound::quadratic(&b, &DMatrix::from_element(3, 3, f64::MAX)).unwrap();
+        assert!(huge.min_samples(POWER).is_err());
+        assert_eq!(sub_gamma(Bound::quadratic(&b, &DMatrix::zeros(3, 3)).unwrap()), [10.0, 0.0, 0.0]);
     }
 
     #[test]

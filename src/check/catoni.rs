@@ -49,7 +49,7 @@ pub(super) fn mean(values: &[f64], a: f64) -> f64 {
         let step = (next - theta).abs();
         theta = next;
         // A sum of N terms of order one, rounded, moves the root by about ε/a.
-        if !(step > 4.0 * f64::EPSILON * (theta.abs() + 1.0 / a)) {
+        if step.is_nan() || step <= 4.0 * f64::EPSILON * (theta.abs() + 1.0 / a) {
             break;
         }
     }

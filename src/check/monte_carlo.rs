@@ -29,7 +29,7 @@ pub struct MonteCarlo<'a> {
     pub bound: Bound,
     /// The error probabilities and the error to be caught.
     pub power: Power,
-    /// The number N of samples.
+    /// The number N of samples; [`Bound::Catoni`] keeps them all in memory.
     pub samples: u64,
 }
 
@@ -86,6 +86,8 @@ impl MonteCarlo<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::num::f64::ANY;
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
     use rand::RngExt;
     use rand_distr::StandardNormal;
 
@@ -196,6 +198,42 @@ mod tests {
             let check = |closed_form| MonteCarlo { bound, ..test("constant", closed_form, 100) }.check(|_| 3.0);
             assert!(check(3.0).stands());
             assert_eq!(check(3.0_f64.next_up()).verdict, Verdict::Refuted);
+        }
+    }
+
+    proptest! {
+        /// Whatever is put in, nothing panics, and no verdict but NonFinite and Underpowered comes of what promises nothing.
+        #[test]
+        fn a_verdict_needs_a_promise(
+            [v, above, below, false_alarm, miss, discrepancy] in [ANY, ANY, ANY, ANY, ANY, ANY],
+            (p, error, closed_form, value) in (0.0..1.0, 0.0..1e3, ANY, ANY),
+            samples in 0..100_u64,
+            dim in 0..1000_usize,
+        ) {
+            for power in [Power { false_alarm, miss, discrepancy }, Power { false_alarm: p, miss: p, discrepancy: error }] {
+                for bound in [
+                    Bound::Normal { variance: v },
+                    Bound::SubGamma { variance: v, above, below },
+                    Bound::Lipschitz(v),
+                    Bound::Massart,
+                    Bound::Naaman { dim },
+                    Bound::Catoni { variance: v },
+                    Bound::CentralLimit,
+                ] {
+                    let test = MonteCarlo { bound, power, ..test("anything", closed_form, samples) };
+                    let report = test.check(|rng| if rng.random() { value } else { rng.random() });
+                    if matches!(report.verdict, Verdict::Consistent | Verdict::Refuted) {
+                        let Report { estimate, closed_form, radius_below, radius_above, .. } = report;
+                        prop_assert!([estimate, closed_form, radius_below, radius_above].iter().all(|x| x.is_finite()));
+                        prop_assert!(samples > 0 && radius_below + radius_above <= 2.0 * power.discrepancy);
+                        let within = -radius_below <= estimate - closed_form && estimate - closed_form <= radius_above;
+                        prop_assert_eq!(report.verdict == Verdict::Consistent, within);
+                    }
+                    if let Ok(enough) = bound.min_samples(power) {
+                        prop_assert!(bound.resolution(enough, power, f64::NAN) <= power.discrepancy);
+                    }
+                }
+            }
         }
     }
 
