@@ -29,14 +29,14 @@ pub use {nalgebra, plotters, polars, rand, rand_chacha, rand_distr, serde, statr
 
 /// What a notebook needs: `use generative_models::prelude::*;`
 pub mod prelude {
-    pub use crate::check::{Bound, Exact, MonteCarlo, Power};
+    pub use crate::check::{Bound, DistributionFunction, Exact, JointDistributionFunction, MonteCarlo, Power};
     pub use crate::data;
     pub use crate::display::Show;
     pub use crate::error::{Error, Result};
     pub use crate::figure::Figure;
     pub use crate::gaussian::{Density, Gaussian};
     pub use crate::mle::{GaussianStats, ln_likelihood};
-    pub use crate::monte_carlo::{Estimate, Generator, estimate, rng};
+    pub use crate::monte_carlo::{Estimate, Generator, draws, estimate, estimates, rng};
     // The macros `dmatrix!` and `dvector!` expand to paths that start with the crate's name.
     pub use nalgebra::{self, DMatrix, DVector, dmatrix, dvector};
     pub use polars::prelude::{DataFrame, IntoLazy, LazyFrame, NamedFrom, Series, col, df, lit};
