@@ -187,7 +187,8 @@ fn lay_out(prepared: &Path) -> Result<()> {
         toml_path(project::root())?,
         profile()?
     );
-    let cells = "[package]\nname = \"ctx\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n[lib]\ncrate-type = [\"cdylib\"]\n";
+    let cells =
+        "[package]\nname = \"ctx\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n[lib]\ncrate-type = [\"cdylib\"]\n";
     fs::create_dir_all(prepared.join("ctx/src"))?;
     for (file, contents) in
         [("Cargo.toml", manifest.as_str()), ("lib.rs", ""), ("ctx/Cargo.toml", cells), ("ctx/src/lib.rs", "")]
@@ -214,10 +215,9 @@ fn profile() -> Result<String> {
 /// Builds the library and its dependencies with the very flags of evcxr's own builds, which then find them fresh. It also checks
 /// them: where a type is not found, for a slip of the pen most often, evcxr asks `cargo check` what is wrong.
 fn build(prepared: &Path) -> Result<()> {
-    for (command, what) in [
-        ("build", "Building the notebooks' dependencies"),
-        ("check", "Checking the notebooks' dependencies"),
-    ] {
+    for (command, what) in
+        [("build", "Building the notebooks' dependencies"), ("check", "Checking the notebooks' dependencies")]
+    {
         let mut cargo = cargo::command()?;
         cargo
             .current_dir(prepared)

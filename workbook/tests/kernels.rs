@@ -69,7 +69,8 @@ fn a_kernel_that_was_killed_leaves_nothing_to_the_next() {
     let directory = loop {
         // Its own directory is the one whose reports' file it has made.
         let directories = std::fs::read_dir(kernel().join("running")).into_iter().flatten();
-        let mut made = directories.filter_map(|entry| Some(entry.ok()?.path())).filter(|dir| dir.join("checks.jsonl").exists());
+        let mut made =
+            directories.filter_map(|entry| Some(entry.ok()?.path())).filter(|dir| dir.join("checks.jsonl").exists());
         match made.next() {
             Some(directory) => break directory,
             None => assert!(endless.try_wait().unwrap().is_none(), "the run ended by itself"),

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::path::Path;
 
 #[test]
-fn committed_notebooks_are_executed_small_and_for_any_evcxr_kernel() {
+fn committed_notebooks_are_executed_small_and_for_our_kernel() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut count = 0;
     for entry in std::fs::read_dir(root.join("notebooks")).unwrap() {
@@ -18,7 +18,7 @@ fn committed_notebooks_are_executed_small_and_for_any_evcxr_kernel() {
         assert!(text.len() <= 1_000_000, "{name} has {} bytes", text.len());
         assert!(!text.contains(root.to_str().unwrap()), "{name} holds a path of this machine");
         let notebook: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(notebook["metadata"]["kernelspec"]["name"], "rust", "{name}");
+        assert_eq!(notebook["metadata"]["kernelspec"]["name"], "generative-models", "{name}");
         for (i, cell) in notebook["cells"].as_array().unwrap().iter().enumerate() {
             if cell["cell_type"] == "code" {
                 assert!(cell["execution_count"].is_u64(), "{name}: cell {} was not executed", i + 1);
