@@ -1,6 +1,7 @@
 //! Kernels side by side, and what the death of one leaves behind.
 #![cfg(unix)]
 
+use std::collections::HashSet;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -41,7 +42,7 @@ fn succeeds(child: Child) {
 
 /// kill -9, of the program and of all that it started.
 fn kill(child: &mut Child) {
-    assert!(Command::new("kill").arg("-9").arg(format!("-{}", child.id())).status().unwrap().success());
+    assert!(Command::new("kill").args(["-9", "--"]).arg(format!("-{}", child.id())).status().unwrap().success());
     child.wait().unwrap();
 }
 
@@ -62,19 +63,22 @@ fn two_and_four_kernels_work_at_once() {
     }
 }
 
+/// The directories of kernels that are ready to run cells.
+fn running() -> HashSet<PathBuf> {
+    let directories = std::fs::read_dir(kernel().join("running")).into_iter().flatten();
+    directories.map(|entry| entry.unwrap().path()).filter(|dir| dir.join("checks.jsonl").exists()).collect()
+}
+
 #[test]
 fn a_kernel_that_was_killed_leaves_nothing_to_the_next() {
     let _alone = alone();
+    let before = running();
     let mut endless = start(&canary("endless-loop"));
     let directory = loop {
-        // Its own directory is the one whose reports' file it has made.
-        let directories = std::fs::read_dir(kernel().join("running")).into_iter().flatten();
-        let mut made =
-            directories.filter_map(|entry| Some(entry.ok()?.path())).filter(|dir| dir.join("checks.jsonl").exists());
-        match made.next() {
-            Some(directory) => break directory,
-            None => assert!(endless.try_wait().unwrap().is_none(), "the run ended by itself"),
+        if let Some(made) = running().difference(&before).next() {
+            break made.clone();
         }
+        assert!(endless.try_wait().unwrap().is_none(), "the run ended by itself");
         sleep(Duration::from_millis(100));
     };
     sleep(Duration::from_secs(3));
