@@ -3,8 +3,7 @@
 use generative_models::check::Report;
 use generative_models::prelude::*;
 use generative_models::statrs::distribution::{
-    Beta, Cauchy, ChiSquared, Exp, Gamma, Gumbel, InverseGamma, Laplace, LogNormal, Normal, Poisson, StudentsT,
-    Triangular, Uniform, Weibull,
+    Beta, Cauchy, ChiSquared, Exp, Gamma, Laplace, LogNormal, Normal, Poisson, StudentsT, Triangular, Uniform,
 };
 use generative_models::univariate::Family;
 
@@ -117,14 +116,11 @@ fn families_of_statrs() {
     moments("Normal(2, 3)", Normal::new(2.0, 3.0).unwrap(), line(2.0, 3.0));
     moments("StudentsT(0, 1, 6)", StudentsT::new(0.0, 1.0, 6.0).unwrap(), line(0.0, 1.0));
     moments("Cauchy(1, 2)", Cauchy::new(1.0, 2.0).unwrap(), line(1.0, 2.0));
-    moments("Gumbel(1, 2)", Gumbel::new(1.0, 2.0).unwrap(), line(1.0, 2.0));
     moments("Exp(3)", Exp::new(3.0).unwrap(), half_line(0.3));
     moments("Gamma(0.5, 2)", Gamma::new(0.5, 2.0).unwrap(), half_line(0.3));
     moments("Gamma(3, 2)", Gamma::new(3.0, 2.0).unwrap(), half_line(1.5));
     moments("ChiSquared(5)", ChiSquared::new(5.0).unwrap(), half_line(5.0));
-    moments("InverseGamma(4, 2)", InverseGamma::new(4.0, 2.0).unwrap(), half_line(0.5));
     moments("LogNormal(0.5, 0.75)", LogNormal::new(0.5, 0.75).unwrap(), half_line(1.6));
-    moments("Weibull(2, 3)", Weibull::new(2.0, 3.0).unwrap(), half_line(3.0));
     moments("Uniform(-1, 3)", Uniform::new(-1.0, 3.0).unwrap(), range(-1.0, 3.0));
     moments("Beta(2, 3)", Beta::new(2.0, 3.0).unwrap(), range(0.0, 1.0));
     moments("Beta(0.5, 2)", Beta::new(0.5, 2.0).unwrap(), range(0.0, 1.0));
