@@ -17,7 +17,7 @@ use statrs::distribution::{
 
 /// A member of a one-dimensional family, seen through [`Univariate`].
 ///
-/// Implemented for the families of statrs whose log density and quantile are right at every scale. Those of `Gumbel`, `Weibull`,
+/// Implemented for the families of statrs whose log density and quantile are numbers at every scale. Those of `Gumbel`, `Weibull`,
 /// `InverseGamma` and `FisherSnedecor` are not: statrs 0.19 takes powers that overflow, and gives NaN or ∞.
 pub trait Family {
     /// ln p(x), with respect to length for a continuous family and to counting for a discrete one: −∞ off the support.
