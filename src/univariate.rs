@@ -1,6 +1,6 @@
 //! One-dimensional families: those of statrs, as distributions of this crate.
 //!
-//! A family such as [`Gamma`](statrs::distribution::Gamma) has its `pdf`, `cdf`, `mean` and `entropy` from statrs, whose traits are in
+//! A family such as [`Gamma`] has its `pdf`, `cdf`, `mean` and `entropy` from statrs, whose traits are in
 //! the prelude. [`Univariate`] makes of it a [`Density`] on ℝ that can be sampled.
 
 use crate::error::{Error, Result};
