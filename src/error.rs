@@ -85,6 +85,24 @@ pub enum Error {
         /// The values that it may take.
         domain: &'static str,
     },
+    /// A numerical method that did not reach the accuracy that was asked for.
+    #[error(
+        "{what} is {value} with an error of {error:e}, above the tolerance {tolerance:e}; split the range at kinks and narrow \
+         peaks, give the place and scale on which the integrand lives, or allow a larger error"
+    )]
+    NotConverged {
+        /// What was computed.
+        what: &'static str,
+        /// The last value.
+        value: f64,
+        /// Its estimated error.
+        error: f64,
+        /// The error that was allowed.
+        tolerance: f64,
+    },
+    /// A one-dimensional family that refuses its parameters.
+    #[error("statrs refuses the parameters: {0}; see the family's domain")]
+    Family(String),
     /// A column that the frame does not have.
     #[error("there is no column {name:?}; the frame has {}", available.join(", "))]
     NoColumn {

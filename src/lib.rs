@@ -7,40 +7,55 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`gaussian`] | the d-variate normal distribution |
+//! | [`mixture`] | mixtures of normals |
+//! | [`categorical`] | distributions on finitely many outcomes |
+//! | [`univariate`] | one-dimensional families, from statrs |
 //! | [`mle`] | log likelihood, mergeable sufficient statistics, the fit, gradients |
 //! | [`monte_carlo`] | random numbers by name, estimates with standard errors |
 //! | [`check`] | a closed form against an estimate, as a test with stated error probabilities |
+//! | [`quadrature`] | integrals with an estimate of their error |
 //! | [`data`] | real data sets as frames, frames to matrices |
 //! | [`figure`] | plots from frames |
 //! | [`display`] | frames, matrices and figures in a notebook |
 
 #![warn(missing_docs)]
 
+pub mod categorical;
 pub mod check;
 pub mod data;
 pub mod display;
 pub mod error;
 pub mod figure;
 pub mod gaussian;
+pub mod mixture;
 pub mod mle;
 pub mod monte_carlo;
+pub mod quadrature;
+pub mod univariate;
 
-pub use {nalgebra, plotters, polars, rand, rand_chacha, rand_distr, serde, statrs};
+pub use {nalgebra, num_dual, plotters, polars, rand, rand_chacha, rand_distr, serde, statrs};
 
 /// What a notebook needs: `use generative_models::prelude::*;`
 pub mod prelude {
+    pub use crate::categorical::Categorical;
     pub use crate::check::{Bound, DistributionFunction, Exact, JointDistributionFunction, MonteCarlo, Power};
     pub use crate::data;
     pub use crate::display::Show;
     pub use crate::error::{Error, Result};
     pub use crate::figure::Figure;
     pub use crate::gaussian::{Density, Gaussian};
+    pub use crate::mixture::{Mixture, ln_sum_exp};
     pub use crate::mle::{GaussianStats, ln_likelihood};
     pub use crate::monte_carlo::{Estimate, Generator, draws, estimate, estimates, rng};
+    pub use crate::quadrature::{Quadrature, cubature, gauss_hermite, integrate, integrate_half_line, integrate_line};
+    pub use crate::univariate::Univariate;
     // The macros `dmatrix!` and `dvector!` expand to paths that start with the crate's name.
     pub use nalgebra::{self, DMatrix, DVector, dmatrix, dvector};
     pub use polars::prelude::{DataFrame, IntoLazy, LazyFrame, NamedFrom, Series, col, df, lit};
     pub use rand::{Rng, RngExt};
     pub use rand_distr::{Distribution, StandardNormal};
+    // The methods of statrs's families, without a name that would clash with rand's `Distribution`.
+    pub use statrs::distribution::{Continuous, ContinuousCDF, Discrete, DiscreteCDF};
+    pub use statrs::statistics::Distribution as _;
     pub use std::f64::consts::PI;
 }
