@@ -3,11 +3,20 @@
 //! Everything reads off the Cholesky factor L of the covariance, Σ = L Lᵀ: triangular solves for the inverse, a sum of logs for
 //! the determinant.
 
-use crate::error::{Error, Result, finite};
+mod cdf;
+mod cholesky;
+
+use crate::error::{Error, Result, finite, in_range};
+use cholesky::{check_symmetric, cholesky, multiply_rows, solve_rows};
+pub(crate) use cholesky::{rank, variance_inflation};
 use nalgebra::{DMatrix, DVector, RowDVector};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
 use std::f64::consts::PI;
+
+/// How many rows are drawn or whitened at once.
+const CHUNK: usize = 1024;
 
 /// A distribution on ℝᵈ with a density.
 pub trait Density {
@@ -17,13 +26,21 @@ pub trait Density {
     /// ln p(x) at one point of length d.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless x has length d.
+    /// [`Error::Shape`] unless x has length d; a density may refuse NaN and infinite entries with [`Error::NotFinite`].
     fn ln_pdf(&self, x: &DVector<f64>) -> Result<f64>;
+
+    /// p(x) = exp ln p(x); ∞ or 0 where the density exceeds or falls below double precision.
+    ///
+    /// # Errors
+    /// Those of [`ln_pdf`](Self::ln_pdf).
+    fn pdf(&self, x: &DVector<f64>) -> Result<f64> {
+        Ok(self.ln_pdf(x)?.exp())
+    }
 
     /// ln p at each row of an N×d matrix.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless the rows have length d.
+    /// Those of [`ln_pdf`](Self::ln_pdf).
     fn ln_pdf_rows(&self, data: &DMatrix<f64>) -> Result<DVector<f64>> {
         let values: Result<Vec<f64>> = data.row_iter().map(|row| self.ln_pdf(&row.transpose())).collect();
         Ok(DVector::from_vec(values?))
@@ -55,12 +72,16 @@ impl Gaussian {
     /// N(μ, Σ) for a mean of length d and a symmetric positive definite d×d covariance.
     ///
     /// The two triangles of Σ may differ by rounding (1e-12 of the two diagonal entries' geometric mean); the lower one counts.
-    /// A covariance that is singular to working precision is refused, never jittered.
+    /// A covariance that is singular to working precision is refused, never jittered: what a variable's variance keeps
+    /// once all the others have explained what they can must exceed d units of rounding of it. With that remainder as a
+    /// fraction r of the variance, (x−μ)ᵀΣ⁻¹(x−μ) is known to about d·2⁻⁵²/r of itself.
     ///
     /// # Errors
     /// [`Error::Shape`] for d = 0 or shapes that disagree, [`Error::NotFinite`], [`Error::NotSymmetric`] and
     /// [`Error::NotPositiveDefinite`].
-    pub fn new(mean: DVector<f64>, covariance: DMatrix<f64>) -> Result<Self> {
+    ///
+    /// Source: Higham (2002), *Accuracy and Stability of Numerical Algorithms*, 2nd ed., theorems 10.3 and 10.7.
+    pub fn new(mean: DVector<f64>, mut covariance: DMatrix<f64>) -> Result<Self> {
         let d = mean.len();
         if d == 0 {
             return Err(Error::Shape { what: "the mean", expected: "at least one entry".into(), found: "none".into() });
@@ -76,6 +97,7 @@ impl Gaussian {
         finite("the mean", &mean, |i| format!("entry {i}"))?;
         finite("the covariance", &covariance, |i| format!("row {}, column {}", i % d, i / d))?;
         check_symmetric(&covariance)?;
+        covariance.fill_upper_triangle_with_lower_triangle();
         let factor = cholesky(&covariance)?;
         Ok(Self { mean, covariance, factor })
     }
@@ -111,6 +133,11 @@ impl Gaussian {
         &self.factor
     }
 
+    /// d ln 2π + ln det Σ
+    fn ln_normaliser(&self) -> f64 {
+        self.dim() as f64 * (2.0 * PI).ln() + self.ln_det_covariance()
+    }
+
     /// ln det Σ = 2 Σᵢ ln Lᵢᵢ; a sum of logs, so that it neither overflows nor underflows.
     pub fn ln_det_covariance(&self) -> f64 {
         2.0 * self.factor.diagonal().iter().map(|l| l.ln()).sum::<f64>()
@@ -119,47 +146,162 @@ impl Gaussian {
     /// z = L⁻¹(x − μ), which is N(0, I) when x is N(μ, Σ).
     ///
     /// # Errors
-    /// [`Error::Shape`] unless x has length d.
+    /// [`Error::Shape`] unless x has length d, [`Error::NotFinite`], [`Error::Overflow`].
     pub fn whiten(&self, x: &DVector<f64>) -> Result<DVector<f64>> {
+        let z = self.whitened(x)?;
+        in_range("the whitened point", &z)?;
+        Ok(z)
+    }
+
+    fn whitened(&self, x: &DVector<f64>) -> Result<DVector<f64>> {
         same_length("the point", self.dim(), x.len())?;
+        finite("the point", x, |i| format!("entry {i}"))?;
         let mut z = x - &self.mean;
         self.factor.solve_lower_triangular_unchecked_mut(&mut z);
         Ok(z)
     }
 
-    /// (x − μ)ᵀ Σ⁻¹ (x − μ) = ‖z‖² with z from [`whiten`](Self::whiten).
+    /// z = L⁻¹(x − μ) for each row x.
+    fn whitened_rows(&self, mut rows: DMatrix<f64>) -> DMatrix<f64> {
+        for (mut column, &mean) in rows.column_iter_mut().zip(&self.mean) {
+            column.add_scalar_mut(-mean);
+        }
+        solve_rows(&self.factor, &mut rows);
+        rows
+    }
+
+    /// (x − μ)ᵀ Σ⁻¹ (x − μ) = ‖z‖² with z from [`whiten`](Self::whiten); ∞ beyond the range of double precision.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless x has length d.
+    /// [`Error::Shape`] unless x has length d, [`Error::NotFinite`].
+    ///
+    /// # Example
+    /// ```
+    /// use generative_models::prelude::*;
+    /// let p = Gaussian::univariate(1.0, 4.0)?;
+    /// assert_eq!(p.mahalanobis_squared(&dvector![7.0])?, 9.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn mahalanobis_squared(&self, x: &DVector<f64>) -> Result<f64> {
-        Ok(self.whiten(x)?.norm_squared())
+        Ok(squared_norm(self.whitened(x)?.norm_squared()))
     }
 
     /// Σ⁻¹ B for a d×k matrix B, by two triangular solves.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless B has d rows.
+    /// [`Error::Shape`] unless B has d rows, [`Error::NotFinite`], [`Error::Overflow`].
     pub fn solve_covariance(&self, b: &DMatrix<f64>) -> Result<DMatrix<f64>> {
         same_length("the right-hand side's columns", self.dim(), b.nrows())?;
+        finite("the right-hand side", b, |i| format!("row {}, column {}", i % self.dim(), i / self.dim()))?;
         let mut x = b.clone();
         self.factor.solve_lower_triangular_unchecked_mut(&mut x);
         self.factor.tr_solve_lower_triangular_unchecked_mut(&mut x);
+        in_range("the solution Σ⁻¹B", &x)?;
         Ok(x)
     }
 
     /// The normal of the coordinates `indices`, in that order: μ_I and Σ_II.
     ///
     /// # Errors
-    /// [`Error::Shape`] if an index is not below d or none is given, [`Error::NotPositiveDefinite`] if one is repeated.
+    /// [`Error::Shape`] if an index is not below d or repeated, or none is given.
+    ///
+    /// # Example
+    /// ```
+    /// use generative_models::prelude::*;
+    /// let p = Gaussian::new(dvector![1.0, 2.0], dmatrix![4.0, 1.0; 1.0, 9.0])?;
+    /// assert_eq!(p.marginal(&[1])?, Gaussian::univariate(2.0, 9.0)?);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// Source: Anderson (2003), theorem 2.4.3.
     pub fn marginal(&self, indices: &[usize]) -> Result<Self> {
-        if let Some(i) = indices.iter().find(|&&i| i >= self.dim()) {
-            return Err(Error::Shape {
-                what: "the marginal's index",
-                expected: format!("below {}", self.dim()),
-                found: i.to_string(),
-            });
-        }
+        self.check_indices(indices)?;
         Self::new(self.mean.select_rows(indices), self.covariance.select_rows(indices).select_columns(indices))
+    }
+
+    /// The normal of the coordinates A that are not in `indices`, in their order, given that those in `indices` (B) have the
+    /// `values` y: with the Cholesky factor of Σ in the order B, A,
+    ///
+    /// L = ⎡L_B  0 ⎤, mean μ_A + M L_B⁻¹ (y − μ_B) = μ_A + Σ_AB Σ_BB⁻¹ (y − μ_B),
+    ///   ⎣ M  L_A⎦  covariance L_A L_Aᵀ = Σ_AA − Σ_AB Σ_BB⁻¹ Σ_BA.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if an index is not below d or repeated, if `indices` leaves no coordinate, or unless there are as many
+    /// values as indices; [`Error::NotFinite`], [`Error::Overflow`].
+    ///
+    /// # Example
+    /// ```
+    /// use generative_models::prelude::*;
+    /// let p = Gaussian::new(dvector![0.0, 1.0], dmatrix![4.0, 2.0; 2.0, 4.0])?;
+    /// let q = p.conditional(&[0], &dvector![6.0])?; // mean 1 + ½·6, variance 4 − 2²/4
+    /// assert!((q.mean()[0] - 4.0).abs() < 1e-15 && (q.covariance()[0] - 3.0).abs() < 1e-15);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// Source: Anderson (2003), theorem 2.5.1.
+    pub fn conditional(&self, indices: &[usize], values: &DVector<f64>) -> Result<Self> {
+        self.check_indices(indices)?;
+        same_length("the values", indices.len(), values.len())?;
+        let others: Vec<usize> = (0..self.dim()).filter(|i| !indices.contains(i)).collect();
+        let (b, a) = (indices.len(), others.len());
+        if a == 0 {
+            let expected = format!("fewer than {} indices", self.dim());
+            return Err(Error::Shape { what: "the coordinates to condition on", expected, found: b.to_string() });
+        }
+        finite("the values", values, |i| format!("entry {i}"))?;
+        let ordered = self.marginal(&[indices, &others].concat())?;
+        let part = |row, column, rows, columns| ordered.factor.view((row, column), (rows, columns)).into_owned();
+        let (l_b, m, l_a) = (part(0, 0, b, b), part(b, 0, a, b), part(b, b, a, a));
+        let mut z = values - ordered.mean.rows(0, b);
+        l_b.solve_lower_triangular_unchecked_mut(&mut z);
+        let mean = ordered.mean.rows(b, a) + m * z;
+        in_range("the conditional mean", &mean)?;
+        Ok(Self { mean, covariance: &l_a * l_a.transpose(), factor: l_a })
+    }
+
+    fn check_indices(&self, indices: &[usize]) -> Result<()> {
+        let what = "the coordinates' indices";
+        for (n, i) in indices.iter().enumerate() {
+            if *i >= self.dim() {
+                return Err(Error::Shape { what, expected: format!("below {}", self.dim()), found: i.to_string() });
+            }
+            if indices[..n].contains(i) {
+                return Err(Error::Shape { what, expected: "each one once".into(), found: format!("{i} twice") });
+            }
+        }
+        Ok(())
+    }
+
+    /// The distribution N(Aμ + b, AΣAᵀ) of A x + b, for a k×d matrix A of rank k and b of length k.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless A has d columns and k > 0 rows and b length k; [`Error::RankDeficient`]; [`Error::NotPositiveDefinite`]
+    /// if AΣAᵀ is singular to working precision although the rows of A are not; [`Error::NotFinite`], [`Error::Overflow`].
+    ///
+    /// # Example
+    /// ```
+    /// use generative_models::prelude::*;
+    /// let p = Gaussian::standard(2)?;
+    /// let sum = p.affine(&dmatrix![1.0, 1.0], &dvector![3.0])?;
+    /// assert_eq!((sum.mean()[0], sum.covariance()[0]), (3.0, 2.0));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// Source: Anderson (2003), theorem 2.4.4.
+    pub fn affine(&self, a: &DMatrix<f64>, b: &DVector<f64>) -> Result<Self> {
+        let k = a.nrows();
+        same_length("the matrix's rows", self.dim(), a.ncols())?;
+        same_length("the shift", k, b.len())?;
+        finite("the matrix", a, |i| format!("row {}, column {}", i % k, i / k))?;
+        finite("the shift", b, |i| format!("entry {i}"))?;
+        let root = a * &self.factor;
+        let (mean, covariance) = (a * &self.mean + b, &root * root.transpose());
+        in_range("the mean of the image", &mean)?;
+        in_range("the covariance of the image", &covariance)?;
+        Self::new(mean, covariance).map_err(|error| match error {
+            Error::NotPositiveDefinite { .. } if row_rank(a) < k => Error::RankDeficient { rank: row_rank(a), rows: k },
+            other => other,
+        })
     }
 
     /// The differential entropy −E ln p(X) = ½ (d + d ln 2π + ln det Σ), in nats.
@@ -167,21 +309,42 @@ impl Gaussian {
         0.5 * (self.dim() as f64 * (1.0 + (2.0 * PI).ln()) + self.ln_det_covariance())
     }
 
-    /// n samples as the rows of an n×d matrix.
+    /// n samples as the rows of an n×d matrix; the first of them do not depend on how many follow.
+    ///
+    /// # Example
+    /// ```
+    /// use generative_models::prelude::*;
+    /// let p = Gaussian::standard(3)?;
+    /// let x = p.sample_n(2, &mut rng("three"));
+    /// assert_eq!(x.row(0).transpose(), p.sample(&mut rng("three")));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn sample_n<R: Rng + ?Sized>(&self, n: usize, rng: &mut R) -> DMatrix<f64> {
-        // Rows are filled one after the other, so that the first n samples do not depend on how many follow.
+        let mut draw = |size| DMatrix::from_fn(self.dim(), size, |_, _| StandardNormal.sample(rng));
+        // Drawn in order, sample by sample; only the product is done in parallel.
+        let drawn: Vec<DMatrix<f64>> = (0..n).step_by(CHUNK).map(|start| draw(CHUNK.min(n - start))).collect();
+        let placed: Vec<DMatrix<f64>> = drawn.into_par_iter().map(|z| self.placed_rows(&z.transpose())).collect();
         let mut samples = DMatrix::zeros(n, self.dim());
-        for mut row in samples.row_iter_mut() {
-            row.copy_from(&self.sample(rng).transpose());
+        for (chunk, rows) in placed.iter().enumerate() {
+            samples.rows_mut(chunk * CHUNK, rows.nrows()).copy_from(rows);
         }
         samples
+    }
+
+    /// μ + L z for each row z.
+    fn placed_rows(&self, z: &DMatrix<f64>) -> DMatrix<f64> {
+        let mut rows = multiply_rows(&self.factor, z);
+        for (mut column, &mean) in rows.column_iter_mut().zip(&self.mean) {
+            column.add_scalar_mut(mean);
+        }
+        rows
     }
 
     /// The ellipse that holds the probability `level`: `points` points x with (x−μ)ᵀΣ⁻¹(x−μ) = −2 ln(1 − level), as the rows
     /// of a matrix whose last row repeats the first. For d = 2 only, where the squared radius is exponential with mean 2.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless d = 2, [`Error::Domain`] unless 0 < level < 1.
+    /// [`Error::Shape`] unless d = 2, [`Error::Domain`] unless 0 < level < 1, [`Error::Overflow`].
     pub fn ellipse(&self, level: f64, points: usize) -> Result<DMatrix<f64>> {
         same_length("the normal of an ellipse", 2, self.dim())?;
         if !(level > 0.0 && level < 1.0) {
@@ -195,7 +358,9 @@ impl Gaussian {
                 (&self.mean + &self.factor * z).transpose()
             })
             .collect();
-        Ok(DMatrix::from_rows(&rows))
+        let ellipse = DMatrix::from_rows(&rows);
+        in_range("the ellipse", &ellipse)?;
+        Ok(ellipse)
     }
 }
 
@@ -204,10 +369,30 @@ impl Density for Gaussian {
         self.mean.len()
     }
 
-    /// −½ (d ln 2π + ln det Σ + (x−μ)ᵀΣ⁻¹(x−μ))
+    /// −½ (d ln 2π + ln det Σ + (x−μ)ᵀΣ⁻¹(x−μ)); −∞ beyond the range of double precision.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless x has length d, [`Error::NotFinite`].
     fn ln_pdf(&self, x: &DVector<f64>) -> Result<f64> {
-        let d = self.dim() as f64;
-        Ok(-0.5 * (d * (2.0 * PI).ln() + self.ln_det_covariance() + self.mahalanobis_squared(x)?))
+        Ok(-0.5 * (self.ln_normaliser() + self.mahalanobis_squared(x)?))
+    }
+
+    /// In parallel over chunks of rows, each whitened at once; the values do not depend on the number of threads.
+    fn ln_pdf_rows(&self, data: &DMatrix<f64>) -> Result<DVector<f64>> {
+        same_length("the rows", self.dim(), data.ncols())?;
+        let n = data.nrows();
+        let ln_normaliser = self.ln_normaliser();
+        let mut ln_pdf = DVector::zeros(n);
+        ln_pdf.as_mut_slice().par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| {
+            let z = self.whitened_rows(data.rows(chunk * CHUNK, values.len()).into_owned());
+            for (value, z) in values.iter_mut().zip(z.row_iter()) {
+                *value = -0.5 * (ln_normaliser + squared_norm(z.norm_squared()));
+            }
+        });
+        if ln_pdf.iter().any(|v| !v.is_finite()) {
+            finite("the data", data, |i| format!("row {}, column {}", i % n, i / n))?;
+        }
+        Ok(ln_pdf)
     }
 }
 
@@ -219,50 +404,25 @@ impl Distribution<DVector<f64>> for Gaussian {
     }
 }
 
+/// ‖z‖² of a finite point: a NaN can come from an overflow alone.
+fn squared_norm(norm_squared: f64) -> f64 {
+    if norm_squared.is_nan() { f64::INFINITY } else { norm_squared }
+}
+
+/// The rank of a k×d matrix whose rows are each known to k units of rounding.
+fn row_rank(matrix: &DMatrix<f64>) -> usize {
+    let mut unit = matrix.clone();
+    // Divided by the largest entry, so that no square overflows.
+    unit.row_iter_mut().filter(|row| row.amax() > 0.0).for_each(|mut row| row /= row.amax());
+    let gram = &unit * unit.transpose();
+    rank(&gram, &gram.diagonal().map(f64::sqrt), matrix.nrows() as f64 * f64::EPSILON)
+}
+
 pub(crate) fn same_length(what: &'static str, expected: usize, found: usize) -> Result<()> {
     if expected == found {
         return Ok(());
     }
     Err(Error::Shape { what, expected: format!("length {expected}"), found: found.to_string() })
-}
-
-fn check_symmetric(matrix: &DMatrix<f64>) -> Result<()> {
-    for column in 0..matrix.ncols() {
-        for row in column + 1..matrix.nrows() {
-            let (value, mirrored) = (matrix[(row, column)], matrix[(column, row)]);
-            let scale = (matrix[(row, row)].abs().sqrt()) * (matrix[(column, column)].abs().sqrt());
-            if (value - mirrored).abs() > 1e-12 * scale {
-                return Err(Error::NotSymmetric { row, column, value, mirrored });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The lower Cholesky factor, column by column. nalgebra's factorisation does not tell which pivot failed and goes on with
-/// pivots that are rounding noise, so the recursion is written out.
-fn cholesky(matrix: &DMatrix<f64>) -> Result<DMatrix<f64>> {
-    let d = matrix.nrows();
-    let mut factor = matrix.lower_triangle();
-    for j in 0..d {
-        let pivot = factor[(j, j)];
-        let diagonal = matrix[(j, j)];
-        // What is left of a diagonal entry after d subtractions carries an error of about d units in its last place.
-        if !(pivot > d as f64 * f64::EPSILON * diagonal && pivot > 0.0) {
-            return Err(Error::NotPositiveDefinite { index: j, pivot, diagonal });
-        }
-        let root = pivot.sqrt();
-        let mut column = factor.view_mut((j, j), (d - j, 1));
-        column /= root;
-        let column = factor.view((j, j), (d - j, 1)).clone_owned();
-        for k in j + 1..d {
-            let scale = column[k - j];
-            factor
-                .view_mut((k, k), (d - k, 1))
-                .zip_apply(&column.view((k - j, 0), (d - k, 1)), |entry, l| *entry -= scale * l);
-        }
-    }
-    Ok(factor)
 }
 
 #[cfg(test)]
