@@ -57,13 +57,13 @@ pub enum Error {
     },
     /// A matrix whose rows are linearly dependent, so that the image of a normal under it has no density.
     #[error(
-        "the matrix has rank {rank} and {rows} rows, so its image of a normal has no density; \
+        "the image of the normal has rank {rank} and the matrix {rows} rows, so that it has no density; \
          drop rows that are linear combinations of others"
     )]
     RankDeficient {
-        /// The rank of the matrix.
+        /// The rank of the image's covariance.
         rank: usize,
-        /// The number of its rows.
+        /// The number of the matrix's rows.
         rows: usize,
     },
     /// A result too large for double precision.

@@ -272,11 +272,12 @@ impl Gaussian {
         Ok(())
     }
 
-    /// The distribution N(Aμ + b, AΣAᵀ) of A x + b, for a k×d matrix A of rank k and b of length k.
+    /// The distribution N(Aμ + b, AΣAᵀ) of A x + b, for a k×d matrix A of rank k and b of length k. An image that is singular to
+    /// working precision, after the rounding of the products that give it, is refused.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless A has d columns and k > 0 rows and b length k; [`Error::RankDeficient`]; [`Error::NotPositiveDefinite`]
-    /// if AΣAᵀ is singular to working precision although the rows of A are not; [`Error::NotFinite`], [`Error::Overflow`].
+    /// [`Error::Shape`] unless A has d columns and k > 0 rows and b length k; [`Error::RankDeficient`],
+    /// [`Error::NotFinite`], [`Error::Overflow`].
     ///
     /// # Example
     /// ```
@@ -298,10 +299,15 @@ impl Gaussian {
         let (mean, covariance) = (a * &self.mean + b, &root * root.transpose());
         in_range("the mean of the image", &mean)?;
         in_range("the covariance of the image", &covariance)?;
-        Self::new(mean, covariance).map_err(|error| match error {
-            Error::NotPositiveDefinite { .. } if row_rank(a) < k => Error::RankDeficient { rank: row_rank(a), rows: k },
-            other => other,
-        })
+        // The sums of magnitudes that rounding is relative to.
+        let magnitude = a.abs() * self.factor.abs();
+        let scale = DVector::from_iterator(k, magnitude.row_iter().map(|row| row.norm()));
+        in_range("the covariance of the image", &scale)?;
+        let rank = rank(&covariance, &scale, (2 * self.dim() + k) as f64 * f64::EPSILON);
+        if rank < k {
+            return Err(Error::RankDeficient { rank, rows: k });
+        }
+        Self::new(mean, covariance)
     }
 
     /// The differential entropy −E ln p(X) = ½ (d + d ln 2π + ln det Σ), in nats.
@@ -384,8 +390,8 @@ impl Density for Gaussian {
         let ln_normaliser = self.ln_normaliser();
         let mut ln_pdf = DVector::zeros(n);
         ln_pdf.as_mut_slice().par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| {
-            let z = self.whitened_rows(data.rows(chunk * CHUNK, values.len()).into_owned());
-            for (value, z) in values.iter_mut().zip(z.row_iter()) {
+            let z = self.whitened_rows(data.rows(chunk * CHUNK, values.len()).into_owned()).transpose();
+            for (value, z) in values.iter_mut().zip(z.column_iter()) {
                 *value = -0.5 * (ln_normaliser + squared_norm(z.norm_squared()));
             }
         });
@@ -407,15 +413,6 @@ impl Distribution<DVector<f64>> for Gaussian {
 /// ‖z‖² of a finite point: a NaN can come from an overflow alone.
 fn squared_norm(norm_squared: f64) -> f64 {
     if norm_squared.is_nan() { f64::INFINITY } else { norm_squared }
-}
-
-/// The rank of a k×d matrix whose rows are each known to k units of rounding.
-fn row_rank(matrix: &DMatrix<f64>) -> usize {
-    let mut unit = matrix.clone();
-    // Divided by the largest entry, so that no square overflows.
-    unit.row_iter_mut().filter(|row| row.amax() > 0.0).for_each(|mut row| row /= row.amax());
-    let gram = &unit * unit.transpose();
-    rank(&gram, &gram.diagonal().map(f64::sqrt), matrix.nrows() as f64 * f64::EPSILON)
 }
 
 pub(crate) fn same_length(what: &'static str, expected: usize, found: usize) -> Result<()> {
@@ -492,11 +489,240 @@ mod tests {
         assert!(p.ellipse(1.0, 16).is_err() && example().ellipse(0.5, 16).is_err());
     }
 
+    /// The example in five dimensions: correlations between −0.8 and 0.8, units from 0.1 to 10.
+    fn five() -> Gaussian {
+        let a = DMatrix::from_fn(5, 5, |i, j| ((3 * i + 5 * j * j + 1) % 7) as f64 - 3.0);
+        let units = DMatrix::from_diagonal(&dvector![0.1, 1.0, 10.0, 2.0, 0.5]);
+        let root = units * (a + DMatrix::identity(5, 5) * 4.0);
+        Gaussian::new(dvector![1.0, -2.0, 0.5, 3.0, 0.0], &root * root.transpose()).unwrap()
+    }
+
+    /// Relative to the diagonal: the error of a factorisation in units of rounding, times its largest amplification.
+    fn rounding(p: &Gaussian) -> f64 {
+        let inflation = variance_inflation(p.covariance(), p.cholesky_factor());
+        let d = p.dim() as f64;
+        d * (d + 1.0) * 0.5 * f64::EPSILON * inflation.iter().sum::<f64>()
+    }
+
+    #[test]
+    fn conditional_is_the_block_formula_with_inverses() {
+        let p = five();
+        let (others, given, y) = ([0, 2, 4], [3, 1], dvector![2.0, -1.0]);
+        let q = p.conditional(&given, &y).unwrap();
+        let block = |rows: &[usize], columns: &[usize]| p.covariance().select_rows(rows).select_columns(columns);
+        let gain = block(&others, &given) * block(&given, &given).try_inverse().unwrap();
+        let mean = p.mean().select_rows(&others) + &gain * (y - p.mean().select_rows(&given));
+        let covariance = block(&others, &others) - &gain * block(&given, &others);
+        // And once more: the inverse of the precision's own block.
+        let precision = p.covariance().clone().try_inverse().unwrap();
+        let of_precision = precision.select_rows(&others).select_columns(&others).try_inverse().unwrap();
+        for i in 0..3 {
+            let sd = p.covariance()[(others[i], others[i])].sqrt();
+            assert!((q.mean()[i] - mean[i]).abs() <= 4.0 * rounding(&p) * sd, "{} {}", q.mean()[i], mean[i]);
+            for j in 0..3 {
+                let scale = sd * p.covariance()[(others[j], others[j])].sqrt();
+                for other in [&covariance, &of_precision] {
+                    assert!((q.covariance()[(i, j)] - other[(i, j)]).abs() <= 4.0 * rounding(&p) * scale);
+                }
+            }
+        }
+        assert_eq!(p.conditional(&[], &dvector![]).unwrap().mean(), p.mean());
+    }
+
+    #[test]
+    fn conditional_leaves_samples_uncorrelated_with_what_is_given() {
+        let p = five();
+        let n = 20_000;
+        let x = p.sample_n(n, &mut rng("conditional"));
+        // The residual x_A − E(X_A | x_B), beside x_B: their covariance is zero, and the residual's own the conditional one.
+        let given = [1, 3];
+        let conditional = |row: usize| p.conditional(&given, &dvector![x[(row, 1)], x[(row, 3)]]).unwrap();
+        let mut joint = x.select_columns(&[0, 2, 4, 1, 3]);
+        for row in 0..n {
+            let mean = conditional(row).mean().clone();
+            (0..3).for_each(|i| joint[(row, i)] -= mean[i]);
+        }
+        let fit = Gaussian::fit(&joint).unwrap();
+        let mut expected = DMatrix::zeros(5, 5);
+        expected.view_mut((0, 0), (3, 3)).copy_from(conditional(0).covariance());
+        expected.view_mut((3, 3), (2, 2)).copy_from(p.marginal(&given).unwrap().covariance());
+        for (i, j) in (0..5).flat_map(|i| (0..=i).map(move |j| (i, j))) {
+            let bound = crate::check::Bound::covariance_entry(&expected, i, j, n).unwrap();
+            let (below, above) = bound.radius(1, 1e-9, f64::NAN);
+            let error = fit.covariance()[(i, j)] - expected[(i, j)] * (1.0 - 1.0 / n as f64);
+            assert!(-above <= error && error <= below.max(above), "({i}, {j}): {error}");
+        }
+    }
+
+    #[test]
+    fn conditional_refuses_what_it_cannot_mean() {
+        let message = |indices: &[usize], y: DVector<f64>| five().conditional(indices, &y).unwrap_err().to_string();
+        assert!(message(&[5], dvector![0.0]).contains("below 5"));
+        assert!(message(&[1, 1], dvector![0.0, 0.0]).contains("1 twice"));
+        assert!(message(&[1], dvector![0.0, 0.0]).contains("expected length 1, found 2"));
+        assert!(message(&[0, 1, 2, 3, 4], DVector::zeros(5)).contains("fewer than 5 indices"));
+        assert!(message(&[1], dvector![f64::NAN]).contains("NaN at entry 0"));
+    }
+
+    #[test]
+    fn affine_is_its_definition_and_refuses_dependent_rows() {
+        let p = five();
+        let a = dmatrix![1.0, 2.0, 0.0, -1.0, 0.5; 0.0, 1.0, 3.0, 1.0, -2.0];
+        let q = p.affine(&a, &dvector![1.0, -1.0]).unwrap();
+        assert!((q.mean() - (&a * p.mean() + dvector![1.0, -1.0])).amax() == 0.0);
+        let direct = &a * p.covariance() * a.transpose();
+        // Two products of five terms and the factor's own error, relative to the sum of magnitudes.
+        let magnitude = a.abs() * p.covariance().abs() * a.abs().transpose();
+        let units = (q.covariance() - direct).component_div(&magnitude).amax() / f64::EPSILON;
+        assert!(units <= 20.0, "{units}");
+        let message = |a: DMatrix<f64>| p.affine(&a, &DVector::zeros(a.nrows())).unwrap_err().to_string();
+        assert!(
+            message(dmatrix![1.0, 2.0, 0.0, 0.1, 0.0; 0.3, 0.6, 0.0, 0.03, 0.0])
+                .contains("rank 1 and the matrix 2 rows")
+        );
+        assert!(
+            message(DMatrix::from_fn(6, 5, |i, j| ((i * i + 3 * j * i + j) % 5) as f64)).contains("the matrix 6 rows")
+        );
+        assert!(message(DMatrix::zeros(1, 5)).contains("rank 0 and the matrix 1 rows"));
+        assert!(message(DMatrix::zeros(1, 4)).contains("expected length 5, found 4"));
+        assert!(message(DMatrix::zeros(0, 5)).contains("at least one entry"));
+        assert!(message(DMatrix::from_element(1, 5, f64::NAN)).contains("NaN at row 0, column 0"));
+        assert!(message(DMatrix::from_element(1, 5, 1e200)).contains("the covariance of the image exceeds"));
+    }
+
+    #[test]
+    fn a_thousand_dimensions_of_an_autoregression() {
+        // Σᵢⱼ = ρ^|i−j| factorises into one-dimensional conditionals: no matrix at all.
+        let (d, rho) = (1000, 0.9_f64);
+        let covariance = DMatrix::from_fn(d, d, |i, j| rho.powi(i.abs_diff(j) as i32));
+        let p = Gaussian::new(DVector::zeros(d), covariance).unwrap();
+        let x = p.sample(&mut rng("autoregression"));
+        let ln_normal = |x: f64, variance: f64| -0.5 * ((2.0 * PI * variance).ln() + x * x / variance);
+        let direct: f64 =
+            ln_normal(x[0], 1.0) + (1..d).map(|i| ln_normal(x[i] - rho * x[i - 1], 1.0 - rho * rho)).sum::<f64>();
+        // Per variable, rounding is amplified at most by its inflation factor (1+ρ²)/(1−ρ²) = 9.5.
+        let bound = d as f64 * 9.6 * 8.0 * f64::EPSILON * 10.0;
+        let inflation = variance_inflation(p.covariance(), p.cholesky_factor());
+        assert!((inflation[500] / ((1.0 + rho * rho) / (1.0 - rho * rho)) - 1.0).abs() < 1e-12);
+        let error = (p.ln_pdf(&x).unwrap() - direct).abs();
+        assert!(error < bound && bound < 1e-9, "{error:e} {bound:e}");
+        assert!(
+            (p.entropy() - 0.5 * (d as f64 * (1.0 + (2.0 * PI).ln()) + 999.0 * (1.0 - rho * rho).ln())).abs() < bound
+        );
+        let rest = p.conditional(&(1..d).collect::<Vec<_>>(), &x.rows(1, d - 1).into_owned()).unwrap();
+        assert!((rest.mean()[0] - rho * x[1]).abs() < bound && (rest.covariance()[0] - 0.19).abs() < bound);
+    }
+
+    #[test]
+    fn nearly_singular_covariances_are_right_or_refused() {
+        let check = |name: &str, covariance: DMatrix<f64>, ln_det: f64| {
+            let d = covariance.nrows();
+            let p = Gaussian::new(DVector::zeros(d), covariance).ok()?;
+            let relative = rounding(&p);
+            // To first order the error of ln det is at most this; a bound above 1/2 would say nothing, and must not occur.
+            let error = (p.ln_det_covariance() - ln_det).abs();
+            assert!(
+                error <= 2.0 * relative + 4.0 * f64::EPSILON * ln_det.abs(),
+                "{name}, {d}: {error:e}, {relative:e}"
+            );
+            Some(relative)
+        };
+        // The Hilbert matrix times the least common multiple of its denominators: exact in double precision.
+        let ln_factorials = |n: usize| (1..n).map(|i| (1..=i).map(|k| (k as f64).ln()).sum::<f64>()).sum::<f64>();
+        let hilbert = |n: usize| {
+            let gcd = |mut a: u64, mut b: u64| {
+                while b > 0 {
+                    (a, b) = (b, a % b);
+                }
+                a
+            };
+            let lcm = (1..2 * n as u64).fold(1, |l, k| l / gcd(l, k) * k) as f64;
+            let ln_det = 4.0 * ln_factorials(n) - ln_factorials(2 * n) + n as f64 * lcm.ln();
+            check("Hilbert", DMatrix::from_fn(n, n, |i, j| lcm / (i + j + 1) as f64), ln_det)
+        };
+        let accepted: Vec<usize> = (1..=16).filter(|&n| hilbert(n).is_some()).collect();
+        // The condition number grows by 33 a step, 5e13 at n = 10 and 5e14 at 11.
+        assert!((1..=8).all(|n| accepted.contains(&n)) && accepted.iter().all(|&n| n <= 12), "{accepted:?}");
+        // A pair with correlation ρ = 1 − 2^−k, exact in double precision: det = (1−ρ)(1+ρ).
+        for k in 1..=60 {
+            let gap = 0.5_f64.powi(k);
+            let accepted = check("pair", dmatrix![1.0, 1.0 - gap; 1.0 - gap, 1.0], (gap * (2.0 - gap)).ln());
+            assert_eq!(accepted.is_some(), k < 52, "{k}");
+        }
+        // Rows of −1 below a unit diagonal: each pivot takes at least 1/d of its diagonal, yet the smallest eigenvalue falls as 4^−d.
+        let waves = |d: usize| {
+            let root = DMatrix::from_fn(d, d, |i, j| {
+                if i == j {
+                    1.0
+                } else if j < i {
+                    -1.0
+                } else {
+                    0.0
+                }
+            });
+            Gaussian::new(DVector::zeros(d), &root * root.transpose())
+        };
+        assert!(waves(20).unwrap().ln_det_covariance().abs() == 0.0);
+        assert!(matches!(waves(40), Err(Error::NotPositiveDefinite { index: 0, .. })));
+    }
+
+    #[test]
+    fn rows_are_the_points_one_by_one() {
+        for d in [1, 2, 5, 8, 32, 33, 70] {
+            let covariance = DMatrix::from_fn(d, d, |i, j| 0.5_f64.powi(i.abs_diff(j) as i32));
+            let p = Gaussian::new(DVector::from_fn(d, |i, _| i as f64), covariance).unwrap();
+            let n = 2 * CHUNK + 3;
+            let x = p.sample_n(n, &mut rng("rows"));
+            let mut again = rng("rows");
+            let ln_pdf = p.ln_pdf_rows(&x).unwrap();
+            for row in 0..n {
+                assert_eq!(x.row(row).transpose(), p.sample(&mut again), "{d}");
+                let one = p.ln_pdf(&x.row(row).transpose()).unwrap();
+                // Within a panel the operations are the same; across panels they are fused differently.
+                let bound = if d <= 32 { 0.0 } else { d as f64 * f64::EPSILON * one.abs() };
+                assert!((ln_pdf[row] - one).abs() <= bound, "{d}");
+            }
+            assert_eq!(p.sample_n(CHUNK + 1, &mut rng("rows")), x.rows(0, CHUNK + 1));
+        }
+        let p = example();
+        assert!(p.ln_pdf_rows(&DMatrix::zeros(0, 2)).unwrap_err().to_string().contains("expected length 3, found 2"));
+        let holed = dmatrix![0.0, 0.0, 0.0; 0.0, f64::NAN, 0.0];
+        assert!(p.ln_pdf_rows(&holed).unwrap_err().to_string().contains("NaN at row 1, column 1"));
+        assert!(p.ln_pdf(&dvector![0.0, f64::INFINITY, 0.0]).unwrap_err().to_string().contains("inf at entry 1"));
+    }
+
+    #[test]
+    fn points_beyond_double_precision_are_infinitely_unlikely() {
+        let p = Gaussian::new(DVector::zeros(3), example().covariance() * 1e-300).unwrap();
+        let far = dvector![1e200, 1e200, 1e200];
+        assert_eq!(p.ln_pdf(&far).unwrap(), f64::NEG_INFINITY);
+        assert_eq!(p.ln_pdf_rows(&DMatrix::from_rows(&[far.transpose()])).unwrap()[0], f64::NEG_INFINITY);
+        assert_eq!((p.mahalanobis_squared(&far).unwrap(), p.pdf(&far).unwrap()), (f64::INFINITY, 0.0));
+        assert!(p.whiten(&far).unwrap_err().to_string().contains("exceeds the range"));
+    }
+
+    #[test]
+    fn threads_do_not_matter() {
+        let d = 40;
+        let covariance = DMatrix::from_fn(d, d, |i, j| 0.5_f64.powi(i.abs_diff(j) as i32));
+        let p = Gaussian::new(DVector::zeros(d), covariance).unwrap();
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let x = p.sample_n(10_001, &mut rng("threads"));
+                (p.ln_pdf_rows(&x).unwrap(), crate::mle::GaussianStats::from_rows(&x).unwrap(), x)
+            })
+        };
+        let one = run(1);
+        assert!(one == run(2) && one == run(7));
+    }
+
     #[test]
     fn samples_keep_their_values() {
         // Value stability: a change here changes every committed output.
         let x = example().sample(&mut rng("value stability"));
         let again = example().sample_n(2, &mut rng("value stability"));
         assert_eq!(x, again.row(0).transpose());
+        assert_eq!(x, dvector![2.572213540586609, -0.8864989872645916, 0.15129950973679784]);
     }
 }

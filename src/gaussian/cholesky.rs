@@ -71,6 +71,10 @@ pub(crate) fn variance_inflation(covariance: &DMatrix<f64>, factor: &DMatrix<f64
 /// How many eigenvalues of the matrix exceed `noise` once its rows and columns are divided by `scale`; variables of scale 0 are
 /// left out.
 pub(crate) fn rank(matrix: &DMatrix<f64>, scale: &DVector<f64>, noise: f64) -> usize {
+    // nalgebra panics on an empty matrix.
+    if matrix.is_empty() {
+        return 0;
+    }
     let inverse = DMatrix::from_diagonal(&scale.map(|s| if s > 0.0 { s.recip() } else { 0.0 }));
     (&inverse * matrix * &inverse).symmetric_eigenvalues().iter().filter(|&&l| l > noise).count()
 }
