@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use std::f64::consts::PI;
 
 /// How many rows are centred and multiplied at once.
-const CHUNK: usize = 4096;
+const CHUNK: usize = 1024;
 
 /// The log likelihood LL = Σₙ ln p(xₙ) of the rows xₙ of an N×d matrix.
 ///
@@ -213,9 +213,10 @@ impl GaussianStats {
         rank(&self.scatter, &DVector::from_fn(self.dim(), |i, _| deviation(i)), self.noise())
     }
 
-    /// How large an eigenvalue of the correlations may be by rounding alone: that of a chunk's products, and that of the samples.
+    /// How large an eigenvalue of the correlations may be by rounding alone: that of the sums of products, and that of the samples.
     fn noise(&self) -> f64 {
-        let products = self.count.min(CHUNK).max(16 * self.dim()) as f64 * f64::EPSILON;
+        let terms = self.count.min(CHUNK) + self.count / CHUNK;
+        let products = terms.max(16 * self.dim()) as f64 * f64::EPSILON;
         products + (0..self.dim()).map(|i| self.rounding(i)).filter(|&part| part < 1.0).sum::<f64>()
     }
 

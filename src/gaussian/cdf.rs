@@ -84,9 +84,9 @@ fn phi_integral(t: f64) -> f64 {
     0.5 + phi(t) * sum
 }
 
-/// 1 − Φ(t) for t > 2, where the fraction's n-th approximant is off by about e^(−2t√(2n)).
+/// 1 − Φ(t) for t > 2. So many terms leave less than 2⁻⁵³ of it (against 8000 terms in 60 digits at t = 2, 3.5, 6, 10 and 30).
 fn upper_tail(t: f64) -> f64 {
-    let terms = 10 + (250.0 / (t * t)) as u32;
+    let terms = 14 + (360.0 / (t * t)) as u32;
     phi(t) / (1..=terms).rev().fold(t, |fraction, k| t + f64::from(k) / fraction)
 }
 
@@ -165,7 +165,8 @@ mod tests {
             let cdf = p.cdf(&dvector![1.0 + 2.0 * h]).unwrap();
             // A dozen units each for sum and fraction; rounding of t and t² costs h² units on either side.
             let bound = f64::EPSILON * (24.0 + 2.0 * h * h);
-            assert!((cdf / phi_by_quadrature(h) - 1.0).abs() <= bound, "{h}");
+            let error = (cdf / phi_by_quadrature(h) - 1.0).abs();
+            assert!(error <= bound, "{h}: {cdf} is off by {error:e} > {bound:e}");
         }
         let at = |x: f64| p.cdf(&dvector![x]).unwrap();
         assert_eq!((at(f64::NEG_INFINITY), at(1.0), at(f64::INFINITY)), (0.0, 0.5, 1.0));
