@@ -258,8 +258,10 @@ impl Gaussian {
         let mut z = values - ordered.mean.rows(0, b);
         l_b.solve_lower_triangular_unchecked_mut(&mut z);
         let mean = ordered.mean.rows(b, a) + m * z;
+        let covariance = &l_a * l_a.transpose();
         in_range("the conditional mean", &mean)?;
-        Ok(Self { mean, covariance: &l_a * l_a.transpose(), factor: l_a })
+        in_range("the conditional covariance", &covariance)?;
+        Ok(Self { mean, covariance, factor: l_a })
     }
 
     fn check_indices(&self, indices: &[usize]) -> Result<()> {
