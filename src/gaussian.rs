@@ -225,8 +225,10 @@ impl Gaussian {
     /// The normal of the coordinates A that are not in `indices`, in their order, given that those in `indices` (B) have the
     /// `values` y: with the Cholesky factor of Σ in the order B, A,
     ///
-    /// L = ⎡L_B  0 ⎤, mean μ_A + M L_B⁻¹ (y − μ_B) = μ_A + Σ_AB Σ_BB⁻¹ (y − μ_B),
-    ///   ⎣ M  L_A⎦  covariance L_A L_Aᵀ = Σ_AA − Σ_AB Σ_BB⁻¹ Σ_BA.
+    /// ```text
+    /// L = ⎡L_B   0 ⎤   mean        μ_A + M L_B⁻¹ (y − μ_B)  =  μ_A + Σ_AB Σ_BB⁻¹ (y − μ_B)
+    ///     ⎣ M   L_A⎦   covariance  L_A L_Aᵀ                 =  Σ_AA − Σ_AB Σ_BB⁻¹ Σ_BA
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] if an index is not below d or repeated, if `indices` leaves no coordinate, or unless there are as many

@@ -38,6 +38,11 @@ fn normal_and_point(exponents: std::ops::RangeInclusive<i32>) -> impl Strategy<V
     })
 }
 
+/// The six coordinates in any order.
+fn order() -> impl Strategy<Value = Vec<usize>> {
+    Just((0..6).collect::<Vec<usize>>()).prop_shuffle()
+}
+
 fn deviations(p: &Gaussian) -> DVector<f64> {
     p.covariance().diagonal().map(f64::sqrt)
 }
@@ -192,7 +197,7 @@ proptest! {
     }
 
     #[test]
-    fn a_marginal_of_a_marginal_is_a_marginal(p in normals(-150..=150), order in Just((0..6).collect::<Vec<usize>>()).prop_shuffle()) {
+    fn a_marginal_of_a_marginal_is_a_marginal(p in normals(-150..=150), order in order()) {
         let outer: Vec<usize> = order.into_iter().filter(|&i| i < p.dim()).collect();
         let inner: Vec<usize> = (0..outer.len()).rev().step_by(2).collect();
         let both: Vec<usize> = inner.iter().map(|&i| outer[i]).collect();
@@ -200,7 +205,7 @@ proptest! {
     }
 
     #[test]
-    fn a_permutation_matrix_is_a_marginal(p in normals(-40..=40), order in Just((0..6).collect::<Vec<usize>>()).prop_shuffle()) {
+    fn a_permutation_matrix_is_a_marginal(p in normals(-150..=150), order in order()) {
         let order: Vec<usize> = order.into_iter().filter(|&i| i < p.dim()).collect();
         let d = p.dim();
         let permutation = DMatrix::from_fn(d, d, |i, j| f64::from(order[i] == j));
@@ -211,7 +216,9 @@ proptest! {
     }
 
     #[test]
-    fn conditional_times_marginal_is_the_joint((p, x) in normal_and_point(-150..=150), order in Just((0..6).collect::<Vec<usize>>()).prop_shuffle(), given in 0..6_usize) {
+    fn conditional_times_marginal_is_the_joint(
+        (p, x) in normal_and_point(-150..=150), order in order(), given in 0..6_usize
+    ) {
         let order: Vec<usize> = order.into_iter().filter(|&i| i < p.dim()).collect();
         let given = &order[..given.min(p.dim() - 1)];
         let others: Vec<usize> = (0..p.dim()).filter(|i| !given.contains(i)).collect();
@@ -222,7 +229,9 @@ proptest! {
     }
 
     #[test]
-    fn densities_and_entropies_scale((p, x) in normal_and_point(-120..=120), exponents in proptest::collection::vec(-60..=60_i32, 6)) {
+    fn densities_and_entropies_scale(
+        (p, x) in normal_and_point(-120..=120), exponents in proptest::collection::vec(-60..=60_i32, 6)
+    ) {
         // Powers of two, so that only the factorisation's square roots and the logarithms are rounded.
         let scale = DVector::from_iterator(p.dim(), exponents.iter().take(p.dim()).map(|&e| 2.0_f64.powi(e)));
         let units = DMatrix::from_diagonal(&scale);
@@ -242,7 +251,8 @@ proptest! {
 
     #[test]
     fn statistics_are_a_commutative_monoid(
-        p in normals(-150..=150), sizes in proptest::collection::vec(0..40_usize, 3), offset in prop_oneof![Just(0.0), Just(1e8), -1e8..1e8]
+        p in normals(-150..=150), sizes in proptest::collection::vec(0..40_usize, 3),
+        offset in prop_oneof![Just(0.0), Just(1e8), -1e8..1e8]
     ) {
         let (d, sd) = (p.dim(), deviations(&p));
         let mut random = rng("monoid");
