@@ -187,8 +187,7 @@ fn lay_out(prepared: &Path) -> Result<()> {
         toml_path(project::root())?,
         profile()?
     );
-    let cells =
-        "[package]\nname = \"ctx\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n[lib]\ncrate-type = [\"cdylib\"]\n";
+    let cells = "[package]\nname = \"ctx\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n[lib]\ncrate-type = [\"cdylib\"]\n";
     fs::create_dir_all(prepared.join("ctx/src"))?;
     for (file, contents) in
         [("Cargo.toml", manifest.as_str()), ("lib.rs", ""), ("ctx/Cargo.toml", cells), ("ctx/src/lib.rs", "")]
