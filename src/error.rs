@@ -41,7 +41,8 @@ pub enum Error {
         /// The entry across the diagonal.
         mirrored: f64,
     },
-    /// A covariance that is not positive definite to working precision.
+    /// A covariance that is not positive definite to working precision. A pivot that is noise in another order of the variables
+    /// counts too: it is then what all other variables leave of the diagonal entry.
     #[error(
         "the covariance is not positive definite: pivot {index} of its Cholesky factorisation is {pivot:e} where the \
          diagonal entry is {diagonal:e}; drop the variables that are linear combinations of others"
@@ -53,6 +54,23 @@ pub enum Error {
         pivot: f64,
         /// The diagonal entry it started from.
         diagonal: f64,
+    },
+    /// A matrix whose rows are linearly dependent, so that the image of a normal under it has no density.
+    #[error(
+        "the image of the normal has rank {rank} and the matrix {rows} rows, so that it has no density; \
+         drop rows that are linear combinations of others"
+    )]
+    RankDeficient {
+        /// The rank of the image's covariance.
+        rank: usize,
+        /// The number of the matrix's rows.
+        rows: usize,
+    },
+    /// A result too large for double precision.
+    #[error("{what} exceeds the range of double precision, 1.8e308; change the units of the variables")]
+    Overflow {
+        /// The result.
+        what: &'static str,
     },
     /// Too few samples for what was asked.
     #[error("{what} needs at least {needed} samples, one more than there are variables; found {found}")]
@@ -148,4 +166,9 @@ pub(crate) fn finite<'a>(
         Some((i, &value)) => Err(Error::NotFinite { what, value, at: at(i) }),
         None => Ok(()),
     }
+}
+
+/// Refuses a result that has overflowed; what it was computed from is finite.
+pub(crate) fn in_range<'a>(what: &'static str, values: impl IntoIterator<Item = &'a f64>) -> Result<()> {
+    if values.into_iter().all(|v| v.is_finite()) { Ok(()) } else { Err(Error::Overflow { what }) }
 }

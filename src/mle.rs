@@ -1,18 +1,18 @@
 //! Maximum likelihood: the log likelihood, the normal's sufficient statistics, its fit and its gradients.
 
-use crate::error::{Error, Result, finite};
-use crate::gaussian::{Density, Gaussian, same_length};
+use crate::error::{Error, Result, finite, in_range};
+use crate::gaussian::{Density, Gaussian, rank, same_length, variance_inflation};
 use nalgebra::{DMatrix, DVector};
 use rayon::prelude::*;
 use std::f64::consts::PI;
 
 /// How many rows are centred and multiplied at once.
-const CHUNK: usize = 4096;
+const CHUNK: usize = 1024;
 
 /// The log likelihood LL = Σₙ ln p(xₙ) of the rows xₙ of an N×d matrix.
 ///
 /// # Errors
-/// [`Error::Shape`] unless the rows have the density's dimension.
+/// Those of [`Density::ln_pdf_rows`].
 ///
 /// # Example
 /// ```
@@ -53,63 +53,92 @@ impl GaussianStats {
         Self { count: 0, mean: DVector::zeros(d), scatter: DMatrix::zeros(d, d) }
     }
 
-    /// The statistics of the rows of an N×d matrix.
+    /// The statistics of the rows of an N×d matrix, in parallel over chunks of rows; they do not depend on the number of threads.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] naming the row and column.
+    /// [`Error::NotFinite`] naming the row and column, [`Error::Overflow`].
     pub fn from_rows(data: &DMatrix<f64>) -> Result<Self> {
         let n = data.nrows();
-        finite("the data", data, |i| format!("row {}, column {}", i % n, i / n))?;
         let chunks: Vec<Self> = (0..n.div_ceil(CHUNK))
             .into_par_iter()
             .map(|chunk| Self::of_chunk(data.rows(chunk * CHUNK, CHUNK.min(n - chunk * CHUNK)).into_owned()))
             .collect();
-        Ok(chunks.into_iter().fold(Self::empty(data.ncols()), Self::merged))
+        let mut stats = Self::empty(data.ncols());
+        chunks.iter().for_each(|chunk| stats.absorb(chunk));
+        stats.checked().map_err(|overflow| {
+            finite("the data", data, |i| format!("row {}, column {}", i % n, i / n)).err().unwrap_or(overflow)
+        })
     }
 
     /// Centred first, then one matrix product: no difference of large sums of squares.
     fn of_chunk(mut rows: DMatrix<f64>) -> Self {
-        let (count, mean) = (rows.nrows(), rows.row_mean());
-        for mut row in rows.row_iter_mut() {
-            row -= &mean;
-        }
-        Self { count, mean: mean.transpose(), scatter: rows.transpose() * &rows }
+        // The second time takes away what rounding the first mean has left.
+        let mean = subtract_mean(&mut rows) + subtract_mean(&mut rows);
+        Self { count: rows.nrows(), mean, scatter: rows.transpose() * &rows }
     }
 
     /// Takes in one sample.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless x has length d, [`Error::NotFinite`]; the statistics are then unchanged.
+    /// [`Error::Shape`] unless x has length d, [`Error::NotFinite`], [`Error::Overflow`]; the statistics are then unchanged.
+    ///
+    /// # Example
+    /// ```
+    /// use generative_models::prelude::*;
+    /// let mut stats = GaussianStats::empty(1);
+    /// for x in [1.0, 3.0, 8.0] {
+    ///     stats.observe(&dvector![x])?;
+    /// }
+    /// assert_eq!((stats.count(), stats.mean()[0], stats.scatter()[0]), (3, 4.0, 26.0));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn observe(&mut self, x: &DVector<f64>) -> Result<()> {
         same_length("the sample", self.dim(), x.len())?;
         finite("the sample", x, |i| format!("entry {i}"))?;
-        self.count += 1;
-        let before = x - &self.mean;
-        self.mean += &before / self.count as f64;
-        self.scatter += &before * (x - &self.mean).transpose();
+        let mut stats = self.clone();
+        stats.absorb(&Self { count: 1, mean: x.clone(), scatter: DMatrix::zeros(x.len(), x.len()) });
+        *self = stats.checked()?;
         Ok(())
     }
 
     /// The statistics of both sets of samples.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless the dimensions agree.
-    pub fn merge(self, other: Self) -> Result<Self> {
+    /// [`Error::Shape`] unless the dimensions agree, [`Error::Overflow`].
+    ///
+    /// # Example
+    /// ```
+    /// use generative_models::prelude::*;
+    /// let (a, b) = (GaussianStats::from_rows(&dmatrix![1.0; 3.0])?, GaussianStats::from_rows(&dmatrix![4.0; 8.0])?);
+    /// assert_eq!(a.merge(b)?, GaussianStats::from_rows(&dmatrix![1.0; 3.0; 4.0; 8.0])?);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn merge(mut self, other: Self) -> Result<Self> {
         same_length("the other statistics", self.dim(), other.dim())?;
-        Ok(self.merged(other))
+        self.absorb(&other);
+        self.checked()
     }
 
-    fn merged(self, other: Self) -> Self {
+    /// N + M, x̄ + δ M/(N+M) and S + S′ + δδᵀ NM/(N+M), with δ = ȳ − x̄.
+    fn absorb(&mut self, other: &Self) {
         if self.count == 0 || other.count == 0 {
-            return if self.count == 0 { other } else { self };
+            if self.count == 0 {
+                self.clone_from(other);
+            }
+            return;
         }
         let (n, m) = (self.count as f64, other.count as f64);
-        let delta = other.mean - &self.mean;
-        Self {
-            count: self.count + other.count,
-            scatter: self.scatter + other.scatter + &delta * delta.transpose() * (n * m / (n + m)),
-            mean: self.mean + delta * (m / (n + m)),
-        }
+        let delta = &other.mean - &self.mean;
+        self.count += other.count;
+        self.scatter += &other.scatter;
+        self.scatter += &delta * delta.transpose() * (n * m / (n + m));
+        self.mean += delta * (m / (n + m));
+    }
+
+    fn checked(self) -> Result<Self> {
+        in_range("the mean of the samples", &self.mean)?;
+        in_range("the scatter of the samples", &self.scatter)?;
+        Ok(self)
     }
 
     /// The dimension d.
@@ -135,14 +164,20 @@ impl GaussianStats {
     /// The scatter around another centre, Σₙ (xₙ−μ)(xₙ−μ)ᵀ = S + N (x̄−μ)(x̄−μ)ᵀ.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless μ has length d.
+    /// [`Error::Shape`] unless μ has length d, [`Error::NotFinite`], [`Error::Overflow`].
     pub fn scatter_around(&self, center: &DVector<f64>) -> Result<DMatrix<f64>> {
         same_length("the centre", self.dim(), center.len())?;
+        finite("the centre", center, |i| format!("entry {i}"))?;
         let shift = &self.mean - center;
-        Ok(&self.scatter + &shift * shift.transpose() * self.count as f64)
+        let scatter = &self.scatter + &shift * shift.transpose() * self.count as f64;
+        in_range("the scatter around the centre", &scatter)?;
+        Ok(scatter)
     }
 
     /// The normal that maximises the likelihood: μ̂ = x̄ and Σ̂ = S / N.
+    ///
+    /// The samples' digits count as known to a few units in the last place: a column that varies no more than that is constant,
+    /// and a linear combination of columns that varies no more than their rounding is a linear dependence.
     ///
     /// # Errors
     /// [`Error::TooFewSamples`] for N ≤ d and [`Error::Degenerate`] with the rank that was found, since the likelihood then has
@@ -155,40 +190,53 @@ impl GaussianStats {
             let what = "the fit of a normal";
             return Err(Error::TooFewSamples { what, needed: d + 1, found: self.count });
         }
-        let degenerate = || Error::Degenerate { rank: self.rank(), dim: d };
-        let fit = Gaussian::new(self.mean.clone(), &self.scatter / self.count as f64).map_err(|error| match error {
-            Error::NotPositiveDefinite { .. } => degenerate(),
-            other => other,
-        })?;
-        // The squared diagonal of the factor is what the variables before leave unexplained of each variance.
-        let unexplained = fit.cholesky_factor().diagonal().map(|l| l * l);
-        let explained = |(left, &variance): (&f64, &f64)| *left <= self.noise() * variance;
-        let dependent = unexplained.iter().zip(fit.covariance().diagonal().iter()).any(explained);
-        if dependent || (0..d).any(|i| self.is_constant(i)) { Err(degenerate()) } else { Ok(fit) }
-    }
-
-    /// What a chunk's mean and products may have lost to rounding, relative to what was summed.
-    fn noise(&self) -> f64 {
-        self.count.min(CHUNK).max(16 * self.dim()) as f64 * f64::EPSILON
-    }
-
-    /// Whether a variable's scatter is what rounding its mean leaves.
-    fn is_constant(&self, i: usize) -> bool {
-        self.scatter[(i, i)] <= self.count as f64 * (self.noise() * self.mean[i]).powi(2)
+        let fit = match Gaussian::new(self.mean.clone(), &self.scatter / self.count as f64) {
+            Err(Error::NotPositiveDefinite { .. }) => {
+                return Err(Error::Degenerate { rank: self.rank().min(d - 1), dim: d });
+            }
+            other => other?,
+        };
+        // The smallest eigenvalue of the correlations exceeds the reciprocal of their inverse's trace.
+        let at_least = variance_inflation(fit.covariance(), fit.cholesky_factor()).iter().sum::<f64>().recip();
+        if at_least > self.noise() && (0..d).all(|i| self.rounding(i) < 1.0) {
+            return Ok(fit);
+        }
+        match self.rank() {
+            rank if rank < d => Err(Error::Degenerate { rank, dim: d }),
+            _ => Ok(fit),
+        }
     }
 
     /// The rank of the scatter after each variable is scaled to unit variance.
     fn rank(&self) -> usize {
-        let scale =
-            DVector::from_fn(
-                self.dim(),
-                |i, _| {
-                    if self.is_constant(i) { 0.0 } else { self.scatter[(i, i)].sqrt().recip() }
-                },
-            );
-        let correlation = DMatrix::from_diagonal(&scale) * &self.scatter * DMatrix::from_diagonal(&scale);
-        correlation.symmetric_eigenvalues().iter().filter(|&&l| l > self.noise()).count()
+        let deviation = |i| if self.rounding(i) < 1.0 { self.scatter[(i, i)].sqrt() } else { 0.0 };
+        rank(&self.scatter, &DVector::from_fn(self.dim(), |i, _| deviation(i)), self.noise())
     }
+
+    /// How large an eigenvalue of the correlations may be by rounding alone: that of the sums of products, and that of the samples.
+    fn noise(&self) -> f64 {
+        let terms = self.count.min(CHUNK) + self.count / CHUNK;
+        let products = terms.max(16 * self.dim()) as f64 * f64::EPSILON;
+        products + (0..self.dim()).map(|i| self.rounding(i)).filter(|&part| part < 1.0).sum::<f64>()
+    }
+
+    /// The part of a variable's variance that four units in the last place of its mean make up: one by which the samples are
+    /// rounded, three by which the means of chunks may differ. It is 1 for a constant.
+    fn rounding(&self, i: usize) -> f64 {
+        let unit = 4.0 * f64::EPSILON * self.mean[i].abs();
+        let deviation = (self.scatter[(i, i)] / self.count as f64).sqrt();
+        if deviation > unit { (unit / deviation).powi(2) } else { 1.0 }
+    }
+}
+
+/// Subtracts from each column its mean; these means.
+fn subtract_mean(rows: &mut DMatrix<f64>) -> DVector<f64> {
+    let n = rows.nrows();
+    let mean = rows.tr_mul(&DVector::repeat(n, 1.0)) / n as f64;
+    for (mut column, &mean) in rows.column_iter_mut().zip(&mean) {
+        column.add_scalar_mut(-mean);
+    }
+    mean
 }
 
 impl Gaussian {
@@ -212,7 +260,7 @@ impl Gaussian {
     /// LL = −½ (N d ln 2π + N ln det Σ + tr Σ⁻¹ S_μ), S_μ the scatter around μ.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless the dimensions agree.
+    /// [`Error::Shape`] unless the dimensions agree, [`Error::Overflow`].
     pub fn ln_likelihood_of(&self, stats: &GaussianStats) -> Result<f64> {
         let (n, d) = (stats.count() as f64, self.dim() as f64);
         let trace = self.solve_covariance(&stats.scatter_around(self.mean())?)?.trace();
@@ -222,24 +270,27 @@ impl Gaussian {
     /// ∇_μ LL = Σ⁻¹ Σₙ (xₙ − μ) = N Σ⁻¹ (x̄ − μ).
     ///
     /// # Errors
-    /// [`Error::Shape`] unless the dimensions agree.
+    /// [`Error::Shape`] unless the dimensions agree, [`Error::Overflow`].
     pub fn gradient_mean(&self, stats: &GaussianStats) -> Result<DVector<f64>> {
         same_length("the statistics", self.dim(), stats.dim())?;
         let shift = (stats.mean() - self.mean()) * stats.count() as f64;
+        in_range("the samples' distance from the mean", &shift)?;
         Ok(self.solve_covariance(&DMatrix::from_columns(&[shift]))?.column(0).into_owned())
     }
 
     /// ∇_Σ LL = −½ (N Σ⁻¹ − Σ⁻¹ S_μ Σ⁻¹), the entries of Σ taken as d² free variables.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless the dimensions agree.
+    /// [`Error::Shape`] unless the dimensions agree, [`Error::Overflow`].
     ///
     /// Source: Petersen and Pedersen (2012), *The Matrix Cookbook*, eqs. 57 and 61.
     pub fn gradient_covariance(&self, stats: &GaussianStats) -> Result<DMatrix<f64>> {
         let scatter = stats.scatter_around(self.mean())?;
         let precision = self.solve_covariance(&DMatrix::identity(self.dim(), self.dim()))?;
         let sandwich = self.solve_covariance(&self.solve_covariance(&scatter)?.transpose())?;
-        Ok((precision * stats.count() as f64 - sandwich) * -0.5)
+        let gradient = (precision * stats.count() as f64 - sandwich) * -0.5;
+        in_range("the gradient in the covariance", &gradient)?;
+        Ok(gradient)
     }
 }
 

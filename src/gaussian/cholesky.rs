@@ -1,0 +1,114 @@
+//! Symmetric positive definite matrices: the factorisation Σ = L Lᵀ, what it leaves of the digits, and L on many rows at once.
+
+use crate::error::{Error, Result};
+use nalgebra::{DMatrix, DVector};
+
+/// Columns that are solved one by one before a matrix product takes them out of all later ones.
+const PANEL: usize = 32;
+
+/// Refuses a matrix whose triangles differ by more than rounding.
+pub(super) fn check_symmetric(matrix: &DMatrix<f64>) -> Result<()> {
+    for column in 0..matrix.ncols() {
+        for row in column + 1..matrix.nrows() {
+            let (value, mirrored) = (matrix[(row, column)], matrix[(column, row)]);
+            let scale = (matrix[(row, row)].abs().sqrt()) * (matrix[(column, column)].abs().sqrt());
+            if (value - mirrored).abs() > 1e-12 * scale {
+                return Err(Error::NotSymmetric { row, column, value, mirrored });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The lower Cholesky factor, column by column. nalgebra's factorisation does not tell which pivot failed and goes on with
+/// pivots that are rounding noise, so the recursion is written out.
+pub(super) fn cholesky(matrix: &DMatrix<f64>) -> Result<DMatrix<f64>> {
+    let d = matrix.nrows();
+    let mut factor = matrix.lower_triangle();
+    for j in 0..d {
+        check_pivot(matrix, j, factor[(j, j)])?;
+        let root = factor[(j, j)].sqrt();
+        let mut column = factor.view_mut((j, j), (d - j, 1));
+        column /= root;
+        let column = factor.view((j, j), (d - j, 1)).clone_owned();
+        for k in j + 1..d {
+            let scale = column[k - j];
+            factor
+                .view_mut((k, k), (d - k, 1))
+                .zip_apply(&column.view((k - j, 0), (d - k, 1)), |entry, l| *entry -= scale * l);
+        }
+    }
+    // In this order each pivot may be sound and the last one of another order noise.
+    for (j, inflation) in variance_inflation(matrix, &factor).into_iter().enumerate() {
+        check_pivot(matrix, j, matrix[(j, j)] / inflation)?;
+    }
+    Ok(factor)
+}
+
+/// What is left of a diagonal entry after d subtractions carries an error of about d units in its last place.
+fn check_pivot(matrix: &DMatrix<f64>, index: usize, pivot: f64) -> Result<()> {
+    let diagonal = matrix[(index, index)];
+    if pivot > matrix.nrows() as f64 * f64::EPSILON * diagonal && pivot > 0.0 {
+        return Ok(());
+    }
+    Err(Error::NotPositiveDefinite { index, pivot, diagonal })
+}
+
+/// The variance inflation factors Σⱼⱼ (Σ⁻¹)ⱼⱼ = ‖L⁻¹ eⱼ √Σⱼⱼ‖² ≥ 1: a variable's variance over what all the others leave
+/// unexplained of it. They lie below the condition number of the correlations and do not depend on the variables' order or units.
+pub(crate) fn variance_inflation(covariance: &DMatrix<f64>, factor: &DMatrix<f64>) -> Vec<f64> {
+    let d = factor.nrows();
+    (0..d)
+        .map(|j| {
+            let mut column = DVector::zeros(d - j);
+            column[0] = covariance[(j, j)].sqrt();
+            factor.view((j, j), (d - j, d - j)).solve_lower_triangular_unchecked_mut(&mut column);
+            column.norm_squared()
+        })
+        .collect()
+}
+
+/// How many eigenvalues of the matrix exceed `noise` once its rows and columns are divided by `scale`; variables of scale 0 are
+/// left out.
+pub(crate) fn rank(matrix: &DMatrix<f64>, scale: &DVector<f64>, noise: f64) -> usize {
+    // nalgebra panics on an empty matrix.
+    if matrix.is_empty() {
+        return 0;
+    }
+    let inverse = DMatrix::from_diagonal(&scale.map(|s| if s > 0.0 { s.recip() } else { 0.0 }));
+    (&inverse * matrix * &inverse).symmetric_eigenvalues().iter().filter(|&&l| l > noise).count()
+}
+
+/// L⁻¹ applied to each row: solves Z Lᵀ = R for Z in place of R. Columns are long and contiguous, so that each step is a
+/// vector operation over all rows.
+pub(super) fn solve_rows(factor: &DMatrix<f64>, rows: &mut DMatrix<f64>) {
+    let d = factor.nrows();
+    for start in (0..d).step_by(PANEL) {
+        let width = PANEL.min(d - start);
+        let (solved, mut rest) = rows.columns_range_pair_mut(..start, start..);
+        if start > 0 {
+            let block = factor.view((start, 0), (width, start)).transpose();
+            rest.columns_mut(0, width).gemm(-1.0, &solved, &block, 1.0);
+        }
+        for i in start..start + width {
+            let (panel, mut rest) = rows.columns_range_pair_mut(start..i, i..);
+            let mut z = rest.column_mut(0);
+            for j in start..i {
+                z.axpy(-factor[(i, j)], &panel.column(j - start), 1.0);
+            }
+            z /= factor[(i, i)];
+        }
+    }
+}
+
+/// L applied to each row, Z Lᵀ. The terms of each sum are added in the order of a product with a single vector, and without
+/// fused operations, which only some processors have: samples are the same everywhere, one by one or many at once.
+pub(super) fn multiply_rows(factor: &DMatrix<f64>, z: &DMatrix<f64>) -> DMatrix<f64> {
+    let mut product = DMatrix::zeros(z.nrows(), z.ncols());
+    for (i, mut column) in product.column_iter_mut().enumerate() {
+        for j in 0..=i {
+            column.axpy(factor[(i, j)], &z.column(j), 1.0);
+        }
+    }
+    product
+}
