@@ -188,7 +188,7 @@ mod tests {
     fn a_component_without_weight_does_not_matter() {
         let [a, b] = [0.0, 5.0].map(|mean| Gaussian::univariate(mean, 1.0).unwrap());
         let p = Mixture::new([1.0, 0.0], vec![a.clone(), b]).unwrap();
-        for x in [dvector![0.3], dvector![1e200], dvector![f64::INFINITY]] {
+        for x in [dvector![0.3], dvector![1e200]] {
             assert_eq!(p.ln_pdf(&x).unwrap(), a.ln_pdf(&x).unwrap());
         }
         assert_eq!((p.mean(), p.covariance()), (dvector![0.0], dmatrix![1.0]));
@@ -208,6 +208,7 @@ mod tests {
         assert!(p.marginal(&[2]).is_err() && p.marginal(&[]).is_err());
         let message = |x| p.responsibilities(&x).unwrap_err().to_string();
         assert!(message(dvector![f64::NAN, 0.0]).contains("NaN at entry 0"));
+        assert!(p.ln_pdf(&dvector![f64::INFINITY, 0.0]).unwrap_err().to_string().contains("inf at entry 0"));
         assert!(message(dvector![1e200, 0.0]).contains("is -inf; it must be finite; bring the point closer"));
     }
 
@@ -234,7 +235,7 @@ mod tests {
             prop_assert!(p.mean()[0].is_finite() && p.covariance()[0] > 0.0);
             let total: f64 = p.responsibilities(&x).unwrap().probabilities().iter().sum();
             prop_assert!((total - 1.0).abs() < 1e-15);
-            for x in [at, at * scale, offset * scale + at, f64::MAX, -f64::MAX, f64::INFINITY] {
+            for x in [at, at * scale, offset * scale + at, f64::MAX, -f64::MAX] {
                 prop_assert!(!p.ln_pdf(&dvector![x]).unwrap().is_nan(), "{x}");
             }
         }
