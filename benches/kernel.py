@@ -22,7 +22,7 @@ from jupyter_client.kernelspec import KernelSpec
 CELLS = """
 :dep generative-models = { path = ".." }
 use generative_models::prelude::*;
-let n = 150;
+let n: usize = 150;
 let flowers = data::iris()?;
 let x = data::matrix(&flowers, &["petal length", "petal width"])?;
 let fit = Gaussian::fit(&x)?;
@@ -61,7 +61,8 @@ def measure(name, argv, environment):
 
 
 target = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "target").absolute()
-workbook, kept = str(target / "debug/workbook"), target / "bench/evcxr_jupyter"
+# Elsewhere than below the folder for temporary files its cells do not find the standard library.
+workbook, kept = str(target / "debug/workbook"), pathlib.Path(tempfile.gettempdir()) / "bench-evcxr_jupyter"
 kept.mkdir(parents=True, exist_ok=True)
 connection, none = "{connection_file}", tempfile.mkdtemp()
 subprocess.run([workbook, "kernel", "install", "--prefix", none], check=True, stdout=subprocess.DEVNULL)

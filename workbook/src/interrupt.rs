@@ -75,11 +75,13 @@ pub fn end_cells() {
 /// Whether the main thread reads standard input, from which evcxr's commands come: then a cell is being compiled, the interrupt is
 /// the compiler's, and the variables can stay. Where the system does not tell, they cannot.
 fn waits_for_a_cell() -> bool {
-    // The signal may have called the main thread away from its reading for a moment.
-    std::thread::sleep(TICK);
     let read = if cfg!(target_arch = "x86_64") { "0 0x0 " } else { "63 0x0 " };
-    let call = std::fs::read_to_string(format!("/proc/self/task/{}/syscall", std::process::id()));
-    call.is_ok_and(|call| call.starts_with(read))
+    let call = format!("/proc/self/task/{}/syscall", std::process::id());
+    // The signal may have called the thread away from its reading for a moment.
+    (0..10).any(|_| {
+        std::thread::sleep(TICK);
+        std::fs::read_to_string(&call).is_ok_and(|call| call.starts_with(read))
+    })
 }
 
 /// Calls `action` on each of the signals.

@@ -233,8 +233,8 @@ def test_lab():
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.goto(url.replace("/lab?", "/lab/tree/try.ipynb?"))
             page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+            page.locator(".jp-KernelName", has_text="Generative Models (Rust)").wait_for(timeout=60_000)
             page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=300_000)
-            assert page.locator(".jp-KernelName").inner_text().strip() == "Generative Models (Rust)"
             page.locator(".jp-CodeCell .cm-content").first.click()
             page.keyboard.press("Shift+Enter")
             page.keyboard.press("Shift+Enter")
