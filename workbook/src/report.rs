@@ -1,6 +1,6 @@
 //! What a run found, and whether that is enough: a notebook that does not check anything, or does not reach its end, has failed.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::path::PathBuf;
 
 /// The largest sum of false alarms that a run may spend: with more, a refuted formula could be bad luck.
@@ -14,16 +14,27 @@ pub struct Check {
     pub method: String,
     pub verdict: String,
     pub expected: String,
-    /// Absent if it is NaN or infinite, as are the numbers below.
-    pub estimate: Option<f64>,
-    pub closed_form: Option<f64>,
-    pub radius_below: Option<f64>,
-    pub radius_above: Option<f64>,
+    #[serde(deserialize_with = "or_nan")]
+    pub estimate: f64,
+    #[serde(deserialize_with = "or_nan")]
+    pub closed_form: f64,
+    #[serde(deserialize_with = "or_nan")]
+    pub radius_below: f64,
+    #[serde(deserialize_with = "or_nan")]
+    pub radius_above: f64,
     pub samples: u64,
+    #[serde(deserialize_with = "or_nan")]
     pub discrepancy: f64,
+    #[serde(deserialize_with = "or_nan")]
     pub miss: f64,
+    #[serde(deserialize_with = "or_nan")]
     pub false_alarm: f64,
     pub guaranteed: bool,
+}
+
+/// JSON has neither NaN nor infinities: they are written as null.
+fn or_nan<'de, D: Deserializer<'de>>(number: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(number)?.unwrap_or(f64::NAN))
 }
 
 impl Check {
