@@ -18,6 +18,7 @@ import tempfile
 import time
 
 import nbformat
+import psutil
 from jupyter_client import KernelManager
 from nbclient import NotebookClient
 
@@ -90,6 +91,9 @@ class Kernel:
         assert status == "ok", f"{code}\n{text}"
         return text, kinds
 
+    def process(self):
+        return psutil.Process(self.manager.provisioner.pid)
+
     def end(self):
         self.client.stop_channels()
         self.manager.shutdown_kernel()
@@ -97,16 +101,8 @@ class Kernel:
 
 def listening(kernel):
     """The addresses on which the kernel's process listens."""
-    import psutil
-
-    process = psutil.Process(kernel.manager.provisioner.pid)
-    connections = process.net_connections() if hasattr(process, "net_connections") else process.connections()
+    connections = kernel.process().net_connections()
     return [connection.laddr.ip for connection in connections if connection.status == "LISTEN"]
-
-
-def running():
-    """The directories of kernels."""
-    return set((pathlib.Path(workbook).parent.parent / "kernel/running").iterdir())
 
 
 def test_kernel():
@@ -119,10 +115,9 @@ def test_kernel():
         (package / "src/lib.rs").write_text(
             "#[derive(Debug)] pub struct Pair(pub i32, pub i32);\npub fn pair() -> Pair { Pair(3, 4) }\n"
         )
-        before = running()
         kernel = Kernel(project / "notebooks")
-        left = running() - before
-        assert len(left) == 1
+        directory = pathlib.Path(kernel.process().environ()["GENERATIVE_MODELS_KERNEL"])
+        assert directory.exists()
         assert set(listening(kernel)) == {"127.0.0.1"}, listening(kernel)
         kernel.ok(':dep generative-models = { path = ".." }\nuse generative_models::prelude::*;')
         kernel.ok("let flowers = data::iris()?;")
@@ -175,7 +170,7 @@ def test_kernel():
         kernel.end()
         # A front end may kill a kernel that takes long to end; then the next one removes its directory.
         Kernel(project / "notebooks").end()
-        assert not left & running(), "the directory of a kernel that has ended is left"
+        assert not directory.exists(), "the directory of a kernel that has ended is left"
     uninstall(prefix, theirs)
 
 
