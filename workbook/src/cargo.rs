@@ -18,6 +18,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::OnceLock;
 
 /// Names the toolchain to Cargo's stand-in, and the real `CARGO_HOME`.
 const TOOLCHAIN: &str = "GENERATIVE_MODELS_TOOLCHAIN";
@@ -55,18 +56,31 @@ pub fn real_home() -> Result<PathBuf> {
 
 /// Cargo itself: that of the toolchain rather than rustup's proxy, which is slower to start.
 pub fn command() -> Result<Command> {
-    let toolchain = std::env::var_os(TOOLCHAIN).map_or_else(toolchain, |toolchain| Ok(toolchain.into()))?;
+    let toolchain = toolchain()?;
     let mut cargo = Command::new(toolchain.join("bin/cargo"));
     // A dependency may bring a file by which the proxy would choose another compiler for it.
     cargo.env("CARGO_HOME", real_home()?).env("RUSTC", toolchain.join("bin/rustc"));
     Ok(cargo)
 }
 
-/// The folder of the toolchain.
+/// The folder of the toolchain; the compiler is asked once.
 pub fn toolchain() -> Result<PathBuf> {
-    let output = Command::new("rustc").args(["--print", "sysroot"]).output();
+    static KNOWN: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(known.clone());
+    }
+    let found = match std::env::var_os(TOOLCHAIN) {
+        Some(toolchain) => toolchain.into(),
+        None => PathBuf::from(rustc(&["--print", "sysroot"])?),
+    };
+    Ok(KNOWN.get_or_init(|| found).clone())
+}
+
+/// What the compiler answers.
+pub fn rustc(arguments: &[&str]) -> Result<String> {
+    let output = Command::new("rustc").args(arguments).output();
     let output = output.context("rustc cannot be started; is it on the PATH?")?;
-    Ok(String::from_utf8(output.stdout)?.trim().into())
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 /// Whether this program was started under the name of `cargo`.

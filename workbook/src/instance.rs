@@ -34,9 +34,44 @@ pub struct Instance {
     lock: Option<File>,
 }
 
+/// The folder of all kernels.
+fn kernels() -> Result<PathBuf> {
+    Ok(project::target_dir()?.join("kernel"))
+}
+
 /// Whether something has been built before.
 pub fn is_prepared() -> bool {
-    project::target_dir().is_ok_and(|target| target.join("kernel/prepared/ctx/target").exists())
+    kernels().is_ok_and(|kernels| kernels.join("prepared/ctx/target").exists())
+}
+
+/// Builds the prepared directory and removes what dead kernels left; both are the caller's for as long as it keeps the lock. What
+/// does not compile is built again by the cell that asks for it, where its author sees the errors, if `despite_errors`.
+pub fn prepare(despite_errors: bool) -> Result<File> {
+    if cfg!(windows) {
+        bail!(
+            "the notebooks do not run on Windows: the shared library that their cells link to exceeds what a DLL can export. \
+             Use the Windows Subsystem for Linux; the library itself works (cargo test -p generative-models)"
+        );
+    }
+    let kernels = kernels()?;
+    if kernels.to_str().is_none_or(|dir| dir.contains(char::is_whitespace)) {
+        bail!(
+            "evcxr cannot work below {}: the path has a space or is not UTF-8; set CARGO_TARGET_DIR to another folder",
+            kernels.display()
+        );
+    }
+    let (prepared, running) = (kernels.join("prepared"), kernels.join("running"));
+    fs::create_dir_all(&prepared).with_context(|| format!("{} could not be made", prepared.display()))?;
+    fs::create_dir_all(&running).with_context(|| format!("{} could not be made", running.display()))?;
+    let lock = lock(&kernels.join("lock"))?;
+    remove_leftovers(&running)?;
+    standard_library_source()?;
+    lay_out(&prepared)?;
+    match build(&prepared) {
+        Err(error) if despite_errors && !interrupt::requested() => eprintln!("{error:#}"),
+        built => built?,
+    }
+    Ok(lock)
 }
 
 impl Instance {
@@ -45,33 +80,10 @@ impl Instance {
         Some(Self { dir: std::env::var_os(INSTANCE)?.into(), lock: None })
     }
 
-    /// Makes a directory in which a cell's build finds everything done. What does not compile is built again by the cell that
-    /// asks for it, where its author sees the errors, if `despite_errors`.
+    /// Makes a directory in which a cell's build finds everything done, after [`prepare`].
     pub fn make(despite_errors: bool) -> Result<Self> {
-        if cfg!(windows) {
-            bail!(
-                "the notebooks do not run on Windows: the shared library that their cells link to exceeds what a DLL can export. \
-                 Use the Windows Subsystem for Linux; the library itself works (cargo test -p generative-models)"
-            );
-        }
-        let kernel = project::target_dir()?.join("kernel");
-        if kernel.to_str().is_none_or(|dir| dir.contains(char::is_whitespace)) {
-            bail!(
-                "evcxr cannot work below {}: the path has a space or is not UTF-8; set CARGO_TARGET_DIR to another folder",
-                kernel.display()
-            );
-        }
-        let (prepared, running) = (kernel.join("prepared"), kernel.join("running"));
-        fs::create_dir_all(&prepared).with_context(|| format!("{} could not be made", prepared.display()))?;
-        fs::create_dir_all(&running).with_context(|| format!("{} could not be made", running.display()))?;
-        let _lock = lock(&kernel.join("lock"))?;
-        remove_leftovers(&running)?;
-        standard_library_source()?;
-        lay_out(&prepared)?;
-        match build(&prepared) {
-            Err(error) if despite_errors && !interrupt::requested() => eprintln!("{error:#}"),
-            built => built?,
-        }
+        let _lock = prepare(despite_errors)?;
+        let (prepared, running) = (kernels()?.join("prepared"), kernels()?.join("running"));
         let dir = tempfile::Builder::new().prefix("").tempdir_in(&running)?;
         let lock = File::create(dir.path().join("lock"))?;
         lock.try_lock().context("the kernel's folder cannot be locked")?;
@@ -102,12 +114,11 @@ impl Instance {
         arguments: impl IntoIterator<Item = S>,
         variables: &[(&str, PathBuf)],
     ) -> Result<()> {
-        let target = project::target_dir()?;
         let mut program = Command::new(std::env::current_exe()?);
         program.args(arguments).env(INSTANCE, &self.dir).env("EVCXR_CONFIG_DIR", &self.dir);
-        program.env("EVCXR_TMPDIR", self.dir.join("ctx")).envs(cargo::lay_out(&target.join("kernel"))?);
+        program.env("EVCXR_TMPDIR", self.dir.join("ctx")).envs(cargo::lay_out(&kernels()?)?);
         program.envs(variables.iter().map(|(name, value)| (name, value)));
-        let (variable, path) = library_path(&target)?;
+        let (variable, path) = library_path(&project::target_dir()?)?;
         program.env(variable, path);
         replace_process(program, self.lock.as_ref()).context("this program could not be started anew")
     }
@@ -215,13 +226,14 @@ fn profile() -> Result<String> {
 /// Builds the library and its dependencies with the very flags of evcxr's own builds, which then find them fresh. It also checks
 /// them: where a type is not found, for a slip of the pen most often, evcxr asks `cargo check` what is wrong.
 fn build(prepared: &Path) -> Result<()> {
+    let host = host()?;
     for (command, what) in
         [("build", "Building the notebooks' dependencies"), ("check", "Checking the notebooks' dependencies")]
     {
         let mut cargo = cargo::command()?;
         cargo
             .current_dir(prepared)
-            .args([command, "--target", &host()?])
+            .args([command, "--target", &host])
             .env("CARGO_TARGET_DIR", "ctx/target")
             .env("CARGO_BUILD_BUILD_DIR", "ctx/target")
             .env("RUSTFLAGS", "-Cprefer-dynamic");
@@ -268,14 +280,8 @@ fn write_if_changed(path: &Path, contents: &str) -> Result<()> {
     fs::write(path, contents).with_context(|| format!("{} cannot be written", path.display()))
 }
 
-fn rustc(argument: &[&str]) -> Result<String> {
-    let output =
-        Command::new("rustc").args(argument).output().context("rustc cannot be started; is it on the PATH?")?;
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-}
-
 fn host() -> Result<String> {
-    let version = rustc(&["-vV"])?;
+    let version = cargo::rustc(&["-vV"])?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.context("rustc does not say for which machine it compiles")?.to_owned())
 }
@@ -285,7 +291,7 @@ fn host() -> Result<String> {
 /// library is built with other flags and must not be found before the kernel's.
 fn library_path(target: &Path) -> Result<(&'static str, OsString)> {
     let variable = if cfg!(target_os = "macos") { "DYLD_FALLBACK_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
-    let ours = PathBuf::from(rustc(&["--print", "target-libdir"])?);
+    let ours = PathBuf::from(cargo::rustc(&["--print", "target-libdir"])?);
     let others = std::env::var_os(variable).unwrap_or_default();
     let others = std::env::split_paths(&others).filter(|path| path.is_absolute() && !path.starts_with(target));
     Ok((variable, std::env::join_paths(std::iter::once(ours).chain(others))?))

@@ -1,8 +1,8 @@
 //! The kernel for Jupyter: evcxr's own, in a prepared directory.
 
-use crate::instance::Instance;
+use crate::instance::{self, Instance};
+use crate::interrupt;
 use crate::terminal::say;
-use crate::{interrupt, project};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::fs;
@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 /// The name of our kernel among those that Jupyter knows. evcxr's own is called `rust`.
 const NAME: &str = "generative-models";
+
+/// What Jupyter shows.
+const DISPLAY_NAME: &str = "Generative Models (Rust)";
 
 const LOGO: &str = include_str!("../assets/logo-svg.svg");
 
@@ -24,7 +27,7 @@ const CONTROL_FILE: &str = "--control_file";
 pub fn install(prefix: Option<&Path>) -> Result<()> {
     let folder = kernels(prefix)?;
     // What a kernel depends on is built now, where its progress shows and nobody waits in a browser.
-    Instance::make(false)?.remove();
+    instance::prepare(false)?;
     let spec = write_spec(&folder)?;
     say(&format!(
         "The kernel \"{}\" is installed in {}. It runs the program {}: after moving the project, install it again.",
@@ -34,9 +37,6 @@ pub fn install(prefix: Option<&Path>) -> Result<()> {
     ));
     Ok(())
 }
-
-/// What Jupyter shows.
-const DISPLAY_NAME: &str = "Generative Models (Rust)";
 
 /// Removes what [`install`] wrote, and nothing else.
 pub fn uninstall(prefix: Option<&Path>) -> Result<()> {
@@ -137,11 +137,6 @@ pub fn prepare_cells() {
         }
         interrupt::end_cells();
     }
-}
-
-/// The folder of kernels that `workbook lab` shows to Jupyter, in which it leaves nothing of the user's behind.
-pub fn private_data() -> Result<PathBuf> {
-    Ok(project::target_dir()?.join("jupyter/share/jupyter"))
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! `workbook lab`: JupyterLab with our kernel, on the notebooks.
 
-use crate::instance::{self, Instance};
 use crate::terminal::{say, wait_for};
-use crate::{jupyter, project};
+use crate::{instance, jupyter, project};
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -18,8 +17,9 @@ pub fn start(arguments: &[OsString]) -> Result<()> {
     if !instance::is_prepared() {
         say("This first time the notebooks' dependencies are compiled: about 10 minutes on two cores.");
     }
-    Instance::make(true)?.remove();
-    let data = jupyter::private_data()?;
+    instance::prepare(true)?;
+    // A folder of our own, so that nothing is left among the user's.
+    let data = project::target_dir()?.join("jupyter/share/jupyter");
     jupyter::write_spec(&data.join("kernels"))?;
     let others = std::env::var_os("JUPYTER_PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(data).chain(std::env::split_paths(&others)))?;
