@@ -1,5 +1,6 @@
 //! What can go wrong, in one type: every message names the value at fault and what to do about it.
 
+use nalgebra::DMatrix;
 use std::path::PathBuf;
 
 /// The error of every fallible function of this crate.
@@ -166,6 +167,11 @@ pub(crate) fn finite<'a>(
         Some((i, &value)) => Err(Error::NotFinite { what, value, at: at(i) }),
         None => Ok(()),
     }
+}
+
+/// [`finite`] for a matrix, whose entries stand in a row and a column.
+pub(crate) fn finite_matrix(what: &'static str, matrix: &DMatrix<f64>) -> Result<()> {
+    finite(what, matrix, |i| format!("row {}, column {}", i % matrix.nrows(), i / matrix.nrows()))
 }
 
 /// Refuses a result that has overflowed; what it was computed from is finite.

@@ -6,7 +6,7 @@ mod canvas;
 
 use crate::data::column;
 use crate::display::significant;
-use crate::error::{Error, Result, finite};
+use crate::error::{Error, Result, finite, finite_matrix};
 use crate::gaussian::{Gaussian, same_length};
 use canvas::*;
 use nalgebra::DMatrix;
@@ -487,7 +487,7 @@ impl Images {
         let pixels = height * width;
         let channels = if matrix.ncols() == 3 * pixels { 3 } else { 1 };
         same_length("a row of the images", channels * pixels, matrix.ncols())?;
-        finite("the images", matrix, |i| format!("row {}, column {}", i % matrix.nrows(), i / matrix.nrows()))?;
+        finite_matrix("the images", matrix)?;
         let range = range(matrix.iter().copied()).unwrap_or_default();
         let span = if range.end > range.start { range.end - range.start } else { 1.0 };
         let shade = |v: f64| (255.0 * (v - range.start) / span).round() as u8;

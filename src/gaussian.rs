@@ -6,7 +6,7 @@
 mod cdf;
 mod cholesky;
 
-use crate::error::{Error, Result, finite, in_range};
+use crate::error::{Error, Result, finite, finite_matrix, in_range};
 use cholesky::{check_symmetric, cholesky, multiply_rows, solve_rows};
 pub(crate) use cholesky::{rank, variance_inflation};
 use nalgebra::{DMatrix, DVector, RowDVector};
@@ -98,7 +98,7 @@ impl Gaussian {
             });
         }
         finite("the mean", &mean, |i| format!("entry {i}"))?;
-        finite("the covariance", &covariance, |i| format!("row {}, column {}", i % d, i / d))?;
+        finite_matrix("the covariance", &covariance)?;
         check_symmetric(&covariance)?;
         covariance.fill_upper_triangle_with_lower_triangle();
         let factor = cholesky(&covariance)?;
@@ -195,7 +195,7 @@ impl Gaussian {
     /// [`Error::Shape`] unless B has d rows, [`Error::NotFinite`], [`Error::Overflow`].
     pub fn solve_covariance(&self, b: &DMatrix<f64>) -> Result<DMatrix<f64>> {
         same_length("the right-hand side's columns", self.dim(), b.nrows())?;
-        finite("the right-hand side", b, |i| format!("row {}, column {}", i % self.dim(), i / self.dim()))?;
+        finite_matrix("the right-hand side", b)?;
         let mut x = b.clone();
         self.factor.solve_lower_triangular_unchecked_mut(&mut x);
         self.factor.tr_solve_lower_triangular_unchecked_mut(&mut x);
@@ -300,7 +300,7 @@ impl Gaussian {
         let k = a.nrows();
         same_length("the matrix's rows", self.dim(), a.ncols())?;
         same_length("the shift", k, b.len())?;
-        finite("the matrix", a, |i| format!("row {}, column {}", i % k, i / k))?;
+        finite_matrix("the matrix", a)?;
         finite("the shift", b, |i| format!("entry {i}"))?;
         let root = a * &self.factor;
         let (mean, covariance) = (a * &self.mean + b, &root * root.transpose());
@@ -406,7 +406,7 @@ impl Density for Gaussian {
             }
         });
         if ln_pdf.iter().any(|v| !v.is_finite()) {
-            finite("the data", data, |i| format!("row {}, column {}", i % n, i / n))?;
+            finite_matrix("the data", data)?;
         }
         Ok(ln_pdf)
     }

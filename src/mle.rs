@@ -1,6 +1,6 @@
 //! Maximum likelihood: the log likelihood, the normal's sufficient statistics, its fit and its gradients.
 
-use crate::error::{Error, Result, finite, in_range};
+use crate::error::{Error, Result, finite, finite_matrix, in_range};
 use crate::gaussian::{Density, Gaussian, rank, same_length, variance_inflation};
 use nalgebra::{DMatrix, DVector};
 use rayon::prelude::*;
@@ -65,9 +65,7 @@ impl GaussianStats {
             .collect();
         let mut stats = Self::empty(data.ncols());
         chunks.iter().for_each(|chunk| stats.absorb(chunk));
-        stats.checked().map_err(|overflow| {
-            finite("the data", data, |i| format!("row {}, column {}", i % n, i / n)).err().unwrap_or(overflow)
-        })
+        stats.checked().map_err(|overflow| finite_matrix("the data", data).err().unwrap_or(overflow))
     }
 
     /// Centred first, then one matrix product: no difference of large sums of squares.

@@ -171,18 +171,8 @@ impl Bound {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn centred_product(covariance: &DMatrix<f64>, i: usize, j: usize) -> Result<Self> {
-        let size = covariance.nrows().min(covariance.ncols());
-        if i.max(j) >= size {
-            let found = format!("({i}, {j})");
-            return Err(Error::Shape { what: "the covariance's entry", expected: format!("below {size}"), found });
-        }
-        let (product, entry) = (covariance[(i, i)] * covariance[(j, j)], covariance[(i, j)]);
-        Ok(Self::SubGamma {
-            variance: product + entry * entry,
-            // On the diagonal one of the two is zero, and may round to below.
-            above: (product.sqrt() + entry).max(0.0),
-            below: (product.sqrt() - entry).max(0.0),
-        })
+        let (variance, above, below) = product_form(covariance, i, j)?;
+        Ok(Self::SubGamma { variance, above, below })
     }
 
     /// For entry (i, j) of the maximum likelihood covariance Σ̂ = S/n of n normal samples with covariance Σ: a quadratic form
@@ -204,12 +194,8 @@ impl Bound {
             return Err(Error::Domain { what, value: n as f64, domain: "at least 2" });
         }
         let n = n as f64;
-        Ok(match Self::centred_product(covariance, i, j)? {
-            Self::SubGamma { variance, above, below } => {
-                Self::SubGamma { variance: (n - 1.0) / (n * n) * variance, above: above / n, below: below / n }
-            }
-            other => other,
-        })
+        let (variance, above, below) = product_form(covariance, i, j)?;
+        Ok(Self::SubGamma { variance: (n - 1.0) / (n * n) * variance, above: above / n, below: below / n })
     }
 
     /// For values between `lower` and `upper`: v = (upper − lower)²/4 and no scale.
@@ -363,6 +349,18 @@ fn cross_entropy_form(p0: &Gaussian, p1: &Gaussian) -> Result<(DVector<f64>, DMa
     let a = p0.cholesky_factor();
     let solved = p1.solve_covariance(a)?;
     Ok((solved.tr_mul(&(p0.mean() - p1.mean())), a.tr_mul(&solved)))
+}
+
+/// v, c₊ and c₋ of (xᵢ−μᵢ)(xⱼ−μⱼ).
+fn product_form(covariance: &DMatrix<f64>, i: usize, j: usize) -> Result<(f64, f64, f64)> {
+    let size = covariance.nrows().min(covariance.ncols());
+    if i.max(j) >= size {
+        let found = format!("({i}, {j})");
+        return Err(Error::Shape { what: "the covariance's entry", expected: format!("below {size}"), found });
+    }
+    let (product, entry) = (covariance[(i, i)] * covariance[(j, j)], covariance[(i, j)]);
+    // On the diagonal one of the two scales is zero, and may round to below.
+    Ok((product + entry * entry, (product.sqrt() + entry).max(0.0), (product.sqrt() - entry).max(0.0)))
 }
 
 #[cfg(test)]
