@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use nalgebra::DMatrix;
 use polars::prelude::{Column, DataFrame, DataType};
 use std::fmt::Display;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// Fisher's iris measurements: 150 flowers of three species, four lengths in cm and the species.
@@ -13,11 +14,143 @@ use std::path::{Path, PathBuf};
 ///
 /// Source: Fisher (1936), *Annals of Eugenics* 7, table I; provenance and licence in `data/README.md`.
 pub fn iris() -> Result<DataFrame> {
-    read_csv(data_dir().join("iris.csv"))
+    read_csv(path("iris.csv"))
 }
 
-fn data_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data")
+/// Chemical analyses of 178 wines from three cultivators of one region: thirteen constituents and the cultivator, A to C.
+///
+/// # Errors
+/// Those of [`read_csv`] if the file in the project's `data` folder is missing or broken.
+///
+/// Source: Forina et al. (1988), PARVUS; provenance and licence in `data/README.md`.
+pub fn wine() -> Result<DataFrame> {
+    read_csv(path("wine.csv"))
+}
+
+/// Handwritten digits: 1797 images of 8×8 pixels from 0 (empty) to 16, in the columns "pixel 0" to "pixel 63" in reading order,
+/// and which "digit" each one shows.
+///
+/// # Errors
+/// Those of [`read_csv`] if the file in the project's `data` folder is missing or broken.
+///
+/// Source: Alpaydin and Kaynak (1998), *Kybernetika* 34; provenance and licence in `data/README.md`.
+pub fn digits() -> Result<DataFrame> {
+    read_csv(path("digits.csv"))
+}
+
+/// Prices in US dollars, adjusted for splits and dividends, of the shares of four companies: one for each of the 123 months from
+/// January 2000 to March 2010.
+///
+/// # Errors
+/// Those of [`read_csv`] if the file in the project's `data` folder is missing or broken.
+///
+/// Source: the vega datasets; provenance and licence in `data/README.md`.
+pub fn shares() -> Result<DataFrame> {
+    read_csv(path("shares.csv"))
+}
+
+/// The log returns ln pₜ − ln pₜ₋₁ of a frame of prices: one row less, and columns that are not numbers without their first row.
+///
+/// # Errors
+/// [`Error::Column`] for a price that is missing, infinite, or not positive.
+///
+/// # Example
+/// ```
+/// use generative_models::prelude::*;
+/// let prices = df!("day" => ["Mon", "Tue", "Wed"], "price" => [1.0, 1.0_f64.exp(), 1.0])?;
+/// assert_eq!(data::log_returns(&prices)?, df!("day" => ["Tue", "Wed"], "price" => [1.0, -1.0])?);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn log_returns(prices: &DataFrame) -> Result<DataFrame> {
+    let later = prices.slice(1, prices.height().saturating_sub(1));
+    let of = |later: &Column| {
+        if !later.dtype().is_primitive_numeric() {
+            return Ok(later.clone());
+        }
+        let prices = column(prices, later.name())?;
+        if let Some(row) = prices.iter().position(|&price| !(price > 0.0 && price.is_finite())) {
+            let problem = format!("the price in row {row} is {}, a positive number is needed", prices[row]);
+            return Err(Error::Column { name: later.name().to_string(), problem });
+        }
+        let returns: Vec<f64> = prices.windows(2).map(|pair| pair[1].ln() - pair[0].ln()).collect();
+        Ok(Column::new(later.name().clone(), returns))
+    };
+    Ok(DataFrame::new(later.height(), later.columns().iter().map(of).collect::<Result<_>>()?)?)
+}
+
+/// Cuts a picture (a PNG with 8 bits for each of red, green and blue) into patches of `height` × `width` pixels, one row each: "row"
+/// and "column" of its top left pixel, and the d = 3 · height · width values from 0 to 255 in the columns "pixel 0", "pixel 1", …,
+/// in reading order with red, green and blue beside each other. The next patch starts `stride` pixels further: patches
+/// overlap where it is smaller than they are.
+///
+/// # Errors
+/// [`Error::Data`] naming the file if it is missing or not such a picture; [`Error::Domain`] if the patch is empty or larger than the
+/// picture, or the stride is 0.
+///
+/// # Example
+/// ```
+/// use generative_models::prelude::*;
+/// let patches = data::patches(data::path("china.png"), 8, 8, 8)?;
+/// assert_eq!(data::pixels(&patches)?.shape(), (26 * 40, 3 * 8 * 8));
+/// # Ok::<(), Error>(())
+/// ```
+pub fn patches(picture: impl AsRef<Path>, height: usize, width: usize, stride: usize) -> Result<DataFrame> {
+    let (rows, columns, rgb) = read_png(picture.as_ref())?;
+    for (what, size, of) in [("the height of a patch", height, rows), ("the width of a patch", width, columns)] {
+        if !(1..=of).contains(&size) {
+            return Err(Error::Domain { what, value: size as f64, domain: "between 1 and the picture's" });
+        }
+    }
+    if stride == 0 {
+        return Err(Error::Domain { what: "the stride", value: 0.0, domain: "at least 1" });
+    }
+    let corners: Vec<(usize, usize)> = (0..=rows - height)
+        .step_by(stride)
+        .flat_map(|i| (0..=columns - width).step_by(stride).map(move |j| (i, j)))
+        .collect();
+    let column = |name: String, value: &dyn Fn(usize, usize) -> usize| {
+        Column::new(name.into(), corners.iter().map(|&(i, j)| value(i, j) as f64).collect::<Vec<f64>>())
+    };
+    let place = [column("row".into(), &|i, _| i), column("column".into(), &|_, j| j)];
+    let pixels = (0..3 * height * width).map(|k| {
+        let (down, right) = (k / (3 * width), k % (3 * width));
+        column(format!("pixel {k}"), &|i, j| rgb[3 * ((i + down) * columns + j) + right].into())
+    });
+    Ok(DataFrame::new(corners.len(), place.into_iter().chain(pixels).collect())?)
+}
+
+/// The columns "pixel 0", "pixel 1", … of a frame as an N×d matrix, one image in each row.
+///
+/// # Errors
+/// [`Error::NoColumn`] if there is none; [`Error::Column`] as [`matrix`] has it.
+pub fn pixels(images: &DataFrame) -> Result<DMatrix<f64>> {
+    let names = images.get_column_names();
+    let pixels: Vec<String> =
+        (0..).map(|k| format!("pixel {k}")).take_while(|name| names.iter().any(|n| *n == name)).collect();
+    if pixels.is_empty() {
+        column(images, "pixel 0")?;
+    }
+    matrix(images, &pixels)
+}
+
+/// The path of a file in the project's `data` folder.
+pub fn path(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(file)
+}
+
+/// Height, width, and the bytes of red, green and blue in reading order.
+fn read_png(path: &Path) -> Result<(usize, usize, Vec<u8>)> {
+    let broken = |problem: String| Error::Data { path: path.to_owned(), problem };
+    let file = std::fs::File::open(path).map_err(|e| broken(e.to_string()))?;
+    let mut reader = png::Decoder::new(BufReader::new(file)).read_info().map_err(|e| broken(e.to_string()))?;
+    let mut rgb = vec![0; reader.output_buffer_size()];
+    let info = reader.next_frame(&mut rgb).map_err(|e| broken(e.to_string()))?;
+    match (info.color_type, info.bit_depth) {
+        (png::ColorType::Rgb, png::BitDepth::Eight) => Ok((info.height as usize, info.width as usize, rgb)),
+        (colour, depth) => {
+            Err(broken(format!("its pixels are {colour:?} of {depth:?} bits; save it as RGB of 8 bits")))
+        }
+    }
 }
 
 /// A comma-separated file with a header line as a frame: a column whose fields are all numbers becomes `f64`, any other
@@ -148,6 +281,49 @@ mod tests {
             .collect();
         // Published means 5.8433, 3.0573, 3.758, 1.1993 times 150.
         assert_eq!(sums, [876.5, 458.6, 563.7, 179.9]);
+    }
+
+    #[test]
+    fn the_other_sets_are_what_their_sources_say() {
+        let wine = wine().unwrap();
+        assert_eq!(wine.shape(), (178, 14));
+        // Published: means 13.0 and 746 to three digits.
+        let means = matrix(&wine, &["alcohol", "proline"]).unwrap().row_mean();
+        assert!((means[0] - 13.0).abs() < 0.05 && (means[1] - 746.9).abs() < 0.05, "{means}");
+        let digits = digits().unwrap();
+        let images = pixels(&digits).unwrap();
+        assert_eq!((digits.shape(), images.shape()), ((1797, 65), (1797, 64)));
+        assert_eq!((images.min(), images.max()), (0.0, 16.0));
+        let shares = shares().unwrap();
+        let returns = log_returns(&shares).unwrap();
+        assert_eq!((shares.shape(), returns.shape()), ((123, 5), (122, 5)));
+        let total = matrix(&returns, &["IBM"]).unwrap().sum();
+        assert!((total - (125.55_f64 / 100.52).ln()).abs() < 1e-12, "{total}");
+    }
+
+    #[test]
+    fn patches_are_cut_in_reading_order() {
+        let whole = pixels(&patches(path("flower.png"), 208, 6, 500).unwrap()).unwrap();
+        let overlapping = patches(path("flower.png"), 2, 3, 1).unwrap();
+        let small = pixels(&overlapping).unwrap();
+        assert_eq!((whole.shape(), small.shape()), ((1, 3 * 208 * 6), (207 * 318, 18)));
+        // The second pixel of the second row of the patch at row 5, column 2.
+        let row = 5 * 318 + 2;
+        assert_eq!(matrix(&overlapping, &["row", "column"]).unwrap().row(row).iter().sum::<f64>(), 7.0);
+        assert_eq!(small[(row, 12)], whole[(0, 18 * 6 + 9)]);
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused() {
+        let message = |file, height, stride| patches(path(file), height, 8, stride).unwrap_err().to_string();
+        assert!(message("none.png", 8, 8).contains("none.png"));
+        assert!(message("iris.csv", 8, 8).contains("iris.csv"));
+        assert!(message("china.png", 209, 8).contains("the height of a patch"));
+        assert!(message("china.png", 0, 8).contains("the height of a patch"));
+        assert!(message("china.png", 8, 0).contains("the stride"));
+        assert!(pixels(&iris().unwrap()).unwrap_err().to_string().contains("pixel 0"));
+        let refused = log_returns(&df!("p" => [1.0, 0.0]).unwrap()).unwrap_err().to_string();
+        assert!(refused.contains("row 1 is 0"), "{refused}");
     }
 
     #[test]
