@@ -3,6 +3,7 @@
 mod cargo;
 mod cli;
 mod compare;
+mod coverage;
 mod instance;
 mod interrupt;
 mod jupyter;

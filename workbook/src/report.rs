@@ -1,5 +1,6 @@
 //! What a run found, and whether that is enough: a notebook that does not check anything, or does not reach its end, has failed.
 
+use crate::coverage::{self, Claims, Row};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::PathBuf;
 
@@ -40,6 +41,11 @@ fn or_nan<'de, D: Deserializer<'de>>(number: D) -> Result<f64, D::Error> {
 impl Check {
     pub fn stands(&self) -> bool {
         self.verdict == self.expected
+    }
+
+    /// Whether it is there to refute an error.
+    pub fn refutes(&self) -> bool {
+        self.expected == "refuted"
     }
 
     /// Claim and name, by which a check is known from run to run.
@@ -112,13 +118,15 @@ pub struct Run {
     pub succeeded: bool,
     pub false_alarm: f64,
     pub notebooks: Vec<Notebook>,
+    pub coverage: Vec<Row>,
     /// What is wrong with the run as a whole.
     pub problems: Vec<String>,
 }
 
 impl Run {
-    /// Adds up the notebooks; `interrupted` says that some were not reached.
-    pub fn new(notebooks: Vec<Notebook>, interrupted: bool) -> Self {
+    /// Adds up the notebooks; `interrupted` says that some were not reached, `complete` that they are all of the project's, and
+    /// so have to check every claim that they should.
+    pub fn new(notebooks: Vec<Notebook>, interrupted: bool, complete: bool, claims: &Claims) -> Self {
         let checks = || notebooks.iter().flat_map(Notebook::checks);
         let false_alarm = checks().filter(|check| check.guaranteed).map(|check| check.false_alarm).sum();
         let mut problems = Vec::new();
@@ -136,11 +144,15 @@ impl Run {
         for pair in ids.windows(2).filter(|pair| pair[0] == pair[1]) {
             problems.push(format!("two checks are called {:?} and so share a seed; rename one", pair[0]));
         }
+        if complete && !interrupted {
+            problems.extend(claims.without_check(&notebooks));
+        }
+        let coverage = coverage::rows(claims, &notebooks);
         let succeeded = problems.is_empty() && notebooks.iter().all(Notebook::succeeded);
-        Self { succeeded, false_alarm, notebooks, problems }
+        Self { succeeded, false_alarm, notebooks, coverage, problems }
     }
 
-    /// The table of notebooks and the verdict, for the terminal.
+    /// The tables of notebooks and of claims and the verdict, for the terminal.
     pub fn summary(&self) -> String {
         let width = self.notebooks.iter().map(|n| n.name().chars().count()).max().unwrap_or(0).max("notebook".len());
         let mut lines = vec![format!("{:width$}  cells  checks  stand  seconds", "notebook")];
@@ -157,6 +169,9 @@ impl Run {
         let all = || self.notebooks.iter().flat_map(Notebook::checks);
         let (checks, asymptotic) = (all().count(), all().filter(|check| !check.guaranteed).count());
         lines.push(String::new());
+        if !self.coverage.is_empty() {
+            lines.extend([coverage::table(&self.coverage), String::new()]);
+        }
         lines.extend(self.problems.iter().map(|problem| format!("FAILED: {problem}")));
         let failed = self.notebooks.iter().filter(|notebook| !notebook.succeeded()).count();
         lines.push(if self.succeeded {
@@ -177,10 +192,10 @@ impl Run {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn check(name: &str, false_alarm: f64) -> Check {
+    pub fn check(name: &str, false_alarm: f64) -> Check {
         let json = serde_json::json!({
             "claim": "M1", "name": name, "method": "sub-gamma", "verdict": "consistent", "expected": "consistent",
             "estimate": 1.0, "closed_form": null, "radius_below": 0.1, "radius_above": 0.1, "samples": 10,
@@ -189,10 +204,13 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
-    fn run(checks: Vec<Check>) -> Run {
+    pub fn notebook(checks: Vec<Check>) -> Notebook {
         let cell = Cell { number: 1, seconds: 0.1, outputs: Vec::new(), checks };
-        let (path, problems) = ("a.ipynb".into(), Vec::new());
-        Run::new(vec![Notebook { path, seconds: 0.1, code_cells: 1, cells: vec![cell], problems }], false)
+        Notebook { path: "a.ipynb".into(), seconds: 0.1, code_cells: 1, cells: vec![cell], problems: Vec::new() }
+    }
+
+    fn run(checks: Vec<Check>) -> Run {
+        Run::new(vec![notebook(checks)], false, true, &Claims::default())
     }
 
     #[test]
@@ -211,6 +229,6 @@ mod tests {
 
     #[test]
     fn an_interrupted_run_has_failed() {
-        assert!(!Run::new(Vec::new(), true).succeeded);
+        assert!(!Run::new(Vec::new(), true, true, &Claims::default()).succeeded);
     }
 }

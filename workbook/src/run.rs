@@ -1,6 +1,7 @@
 //! `workbook run`: notebook after notebook, cell after cell.
 
 use crate::cli::{Run as Options, Usage};
+use crate::coverage::Claims;
 use crate::instance::{self, Instance};
 use crate::kernel::{Execution, Kernel};
 use crate::notebook::{CodeCell, Notebook};
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 pub fn run(options: &Options) -> Result<bool> {
     // Before anything takes time: are the files what they should be?
     let notebooks = find(&options.notebooks)?;
+    let claims = Claims::read()?;
     let json = options.json.as_deref().map(std::path::absolute).transpose()?;
     if let Some(folder) = json.as_deref().and_then(Path::parent).filter(|folder| !folder.is_dir()) {
         return Err(Usage(format!("there is no folder {} for the report", folder.display())).into());
@@ -37,7 +39,7 @@ pub fn run(options: &Options) -> Result<bool> {
         reports.push(run_notebook(&mut kernel, notebook, options)?);
     }
     kernel.end();
-    let run = report::Run::new(reports, interrupt::requested());
+    let run = report::Run::new(reports, interrupt::requested(), options.notebooks.is_empty(), &claims);
     if let Some(path) = json {
         project::write_atomically(&path, serde_json::to_string_pretty(&run)?.as_bytes())?;
     }
