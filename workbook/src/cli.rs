@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::PathBuf;
 
 /// Works through the notebooks and holds every closed form against its independent check.
@@ -20,7 +21,7 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Execute notebooks, each from a cleared state, in the order of their names
+    /// Execute notebooks, each from a cleared state
     Run(Run),
     /// Open the notebooks in JupyterLab (installed below the target directory if there is none)
     Lab {
@@ -67,9 +68,15 @@ pub struct Run {
     /// The longest that one cell may take
     #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_TIMEOUT, value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: u64,
+    /// How many notebooks to execute at once; each takes .8 GB of memory [default: one per processor, at most 4]
+    #[arg(long, value_name = "NUMBER")]
+    pub jobs: Option<NonZero<usize>>,
     /// Write a structured report of the run
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Be a worker of a run (the run calls this)
+    #[arg(long, hide = true)]
+    pub worker: bool,
 }
 
 const DEFAULT_TIMEOUT: u64 = 600;

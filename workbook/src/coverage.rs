@@ -99,7 +99,7 @@ pub fn rows(claims: &Claims, notebooks: &[Notebook]) -> Vec<Row> {
 /// The rows as a table for the terminal.
 pub fn table(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.notebook.chars().count()).max().unwrap_or(0).max("notebook".len());
-    let mut lines = vec![format!("claim  {:width$}  checks  of an error  false alarm  samples", "notebook")];
+    let mut lines = vec![format!("claim  {:width$}  checks  errors refuted  false alarm  samples", "notebook")];
     lines.extend(rows.iter().map(|row| {
         let samples = match row.samples {
             None => "none".to_owned(),
@@ -109,7 +109,7 @@ pub fn table(rows: &[Row]) -> String {
         let refuting = if row.refuting > 0 { row.refuting.to_string() } else { String::new() };
         let alarm = if row.false_alarm == 0.0 { "0".to_owned() } else { format!("{:.0e}", row.false_alarm) };
         let Row { claim, notebook, checks, .. } = row;
-        format!("{claim:<5}  {notebook:width$}  {checks:>6}  {refuting:>11}  {alarm:>11}  {samples}")
+        format!("{claim:<5}  {notebook:width$}  {checks:>6}  {refuting:>14}  {alarm:>11}  {samples}")
     }));
     lines.join("\n")
 }

@@ -63,7 +63,7 @@ pub fn prepare(despite_errors: bool) -> Result<File> {
     let (prepared, running) = (kernels.join("prepared"), kernels.join("running"));
     fs::create_dir_all(&prepared).with_context(|| format!("{} could not be made", prepared.display()))?;
     fs::create_dir_all(&running).with_context(|| format!("{} could not be made", running.display()))?;
-    let lock = lock(&kernels.join("lock"))?;
+    let lock = lock(&kernels.join("lock"), || say("Another kernel is being prepared; waiting for it."))?;
     remove_leftovers(&running)?;
     standard_library_source()?;
     lay_out(&prepared)?;
@@ -82,7 +82,15 @@ impl Instance {
 
     /// Makes a directory in which a cell's build finds everything done, after [`prepare`].
     pub fn make(despite_errors: bool) -> Result<Self> {
-        let _lock = prepare(despite_errors)?;
+        Self::copied(&prepare(despite_errors)?)
+    }
+
+    /// The same for one who knows that everything is prepared.
+    pub fn of_prepared() -> Result<Self> {
+        Self::copied(&lock(&kernels()?.join("lock"), || ())?)
+    }
+
+    fn copied(_prepared: &File) -> Result<Self> {
         let (prepared, running) = (kernels()?.join("prepared"), kernels()?.join("running"));
         let dir = tempfile::Builder::new().prefix("").tempdir_in(&running)?;
         let lock = File::create(dir.path().join("lock"))?;
@@ -155,19 +163,18 @@ pub fn replace_process(_: Command, _: Option<&File>) -> Result<()> {
     bail!("this needs a Unix system")
 }
 
-/// Waits for the lock while another kernel is being prepared.
-fn lock(path: &Path) -> Result<File> {
+/// Waits for the lock while another kernel is being prepared, and tells so once.
+fn lock(path: &Path, tell: impl FnOnce()) -> Result<File> {
     let file = File::create(path).context("the kernel's lock cannot be made")?;
-    let mut told = false;
+    let mut tell = Some(tell);
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(error)) => return Err(error).context("the kernel's folder cannot be locked"),
             Err(TryLockError::WouldBlock) if interrupt::requested() => bail!("interrupted"),
             Err(TryLockError::WouldBlock) => {
-                if !told {
-                    say("Another kernel is being prepared; waiting for it.");
-                    told = true;
+                if let Some(tell) = tell.take() {
+                    tell();
                 }
                 std::thread::sleep(TICK);
             }

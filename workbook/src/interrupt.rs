@@ -10,6 +10,11 @@ pub fn requested() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }
 
+/// Stops the program as an interrupt does.
+pub fn request() {
+    INTERRUPTED.store(true, Ordering::SeqCst);
+}
+
 #[cfg(unix)]
 mod signals {
     use super::INTERRUPTED;

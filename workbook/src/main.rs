@@ -14,6 +14,7 @@ mod project;
 mod report;
 mod run;
 mod terminal;
+mod worker;
 
 use clap::Parser;
 use cli::{Cli, Command, Kernel};
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
 fn obey(arguments: Cli) -> anyhow::Result<bool> {
     interrupt::install();
     match arguments.command() {
+        Command::Run(options) if options.worker => worker::serve(&options)?,
         Command::Run(options) => return run::run(&options),
         Command::Kernel(Kernel::Install { prefix }) => jupyter::install(prefix.as_deref())?,
         Command::Kernel(Kernel::Uninstall { prefix }) => jupyter::uninstall(prefix.as_deref())?,

@@ -55,7 +55,7 @@ impl Check {
 }
 
 /// One executed cell.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Cell {
     /// Its number among all cells of the notebook, from 1.
     pub number: usize,
@@ -66,7 +66,7 @@ pub struct Cell {
 }
 
 /// Something that makes a run fail.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Problem {
     /// The cell's number and first line, if it is about one.
     pub cell: Option<usize>,
@@ -82,7 +82,7 @@ impl Problem {
 }
 
 /// One executed notebook.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Notebook {
     pub path: PathBuf,
     pub seconds: f64,

@@ -1,17 +1,25 @@
-//! `workbook run`: notebook after notebook, cell after cell.
+//! `workbook run`: the notebooks, several at once.
 
 use crate::cli::{Run as Options, Usage};
 use crate::coverage::Claims;
-use crate::instance::{self, Instance};
-use crate::kernel::{Execution, Kernel};
-use crate::notebook::{CodeCell, Notebook};
-use crate::report::{self, Check, Problem};
+use crate::notebook::Notebook;
+use crate::report::{self, Problem};
 use crate::terminal::say;
-use crate::{compare, interrupt, project};
+use crate::worker::{Input, Worker};
+use crate::{instance, interrupt, project};
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+/// How many notebooks are executed at once, if nobody says: each kernel takes .8 GB of memory.
+const MOST_JOBS: usize = 4;
+
+/// How often a waiting thread looks up.
+const TICK: Duration = Duration::from_millis(20);
 
 /// Executes what the options name; true if all is well.
 ///
@@ -25,20 +33,9 @@ pub fn run(options: &Options) -> Result<bool> {
     if let Some(folder) = json.as_deref().and_then(Path::parent).filter(|folder| !folder.is_dir()) {
         return Err(Usage(format!("there is no folder {} for the report", folder.display())).into());
     }
-    let Some(instance) = Instance::entered() else {
-        say(&announcement(&notebooks)?);
-        // The same run goes on in a process with the kernel's environment.
-        return Instance::make(false)?.enter(std::env::args_os().skip(1), &[]).map(|()| false);
-    };
-    let mut kernel = start(instance)?;
-    let mut reports = Vec::new();
-    for notebook in &notebooks {
-        if interrupt::requested() {
-            break;
-        }
-        reports.push(run_notebook(&mut kernel, notebook, options)?);
-    }
-    kernel.end();
+    say(&announcement(&notebooks)?);
+    instance::prepare(false)?;
+    let reports = execute(&notebooks, options)?;
     let run = report::Run::new(reports, interrupt::requested(), options.notebooks.is_empty(), &claims);
     if let Some(path) = json {
         project::write_atomically(&path, serde_json::to_string_pretty(&run)?.as_bytes())?;
@@ -89,139 +86,83 @@ fn announcement(notebooks: &[Notebook]) -> Result<String> {
     ))
 }
 
-fn start(instance: Instance) -> Result<Kernel> {
-    let spinner = ProgressBar::new_spinner().with_message("Starting the kernel");
-    spinner.enable_steady_tick(Duration::from_millis(100));
-    let kernel = Kernel::start(instance);
-    spinner.finish_and_clear();
-    kernel
-}
-
-/// Executes one notebook and shows one line about it, and its problems.
-fn run_notebook(kernel: &mut Kernel, saved: &Notebook, options: &Options) -> Result<report::Notebook> {
-    let begun = Instant::now();
-    let mut executed = saved.clone();
-    executed.clear_outputs();
-    let cells: Vec<CodeCell> = saved.code_cells().collect();
-    let bar = ProgressBar::new(cells.len() as u64)
-        .with_style(ProgressStyle::with_template("{prefix} [{bar:30}] cell {pos}/{len} {elapsed} {wide_msg}")?)
-        .with_prefix(saved.name());
-    bar.enable_steady_tick(Duration::from_millis(100));
-    let (mut reports, mut problems) = (Vec::new(), Vec::new());
-    kernel.clear(saved.folder())?;
-    for (count, cell) in cells.iter().enumerate() {
-        bar.set_position(count as u64);
-        bar.set_message(cell.first_line().to_owned());
-        let execution = kernel.execute(&cell.source, Duration::from_secs(options.timeout));
-        let (checks, mut wrong) = judge(cell, &execution);
-        let ids: Vec<String> = checks.iter().map(Check::id).collect();
-        executed.record(cell.index, count + 1, &execution, &ids)?;
-        if options.check && wrong.is_empty() {
-            wrong = compare::differences(&saved.outputs(cell.index), &executed.outputs(cell.index));
+/// Executes the notebooks by as many workers as there are jobs. The reports are in the order of the notebooks; those that an interrupt
+/// kept from being begun have none.
+fn execute(notebooks: &[Notebook], options: &Options) -> Result<Vec<report::Notebook>> {
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from).min(MOST_JOBS);
+    let jobs = options.jobs.map_or_else(processors, NonZero::get).min(notebooks.len());
+    let (queue, reports) = (Mutex::new(notebooks.iter().enumerate()), Mutex::new(Vec::new()));
+    let (bars, inputs, finished) = (MultiProgress::new(), Mutex::new(Vec::new()), AtomicBool::new(false));
+    let next = || queue.lock().ok().filter(|_| !interrupt::requested())?.next();
+    let job = || {
+        let mut worker = None;
+        while let Some((place, notebook)) = next() {
+            let started = || {
+                let worker = Worker::start(options)?;
+                inputs.lock().expect("no job panics").push(worker.input());
+                Ok(worker)
+            };
+            let report = execute_one(&mut worker, started, notebook, &bars)?;
+            bars.suspend(|| say(&line(&report)));
+            reports.lock().expect("no job panics").push((place, report));
         }
-        let outputs = kinds(&execution);
-        reports.push(report::Cell { number: cell.number(), seconds: execution.seconds, outputs, checks });
-        let failed = execution.error.is_some() && (execution.stopped || !cell.must_fail);
-        problems.extend(wrong.into_iter().map(|message| problem(cell, message)));
-        if failed {
-            break;
-        }
-    }
-    // What the last cells' process still had to say comes out when it ends.
-    let late = kernel.clear(saved.folder())?;
-    if !late.is_empty() && problems.is_empty() {
-        problems.push(Problem::overall(format!("text on standard error: {}", late.join("\n"))));
-    }
-    problems.extend(missing(saved, &reports, cells.len(), options.in_place));
-    if interrupt::requested() {
-        problems.push(Problem::overall("interrupted"));
-    }
-    bar.finish_and_clear();
-    let seconds = begun.elapsed().as_secs_f64();
-    let mut report =
-        report::Notebook { path: saved.path.clone(), seconds, code_cells: cells.len(), cells: reports, problems };
-    // A full disk is this notebook's problem; the others and the report go on.
-    if let Err(error) = keep(&executed, &report, options) {
-        report.problems.push(Problem::overall(format!("{error:#}")));
-    }
-    say(&line(&report));
-    Ok(report)
-}
-
-/// The checks that a cell made, and what is wrong with it.
-fn judge(cell: &CodeCell, execution: &Execution) -> (Vec<Check>, Vec<String>) {
-    let mut wrong = Vec::new();
-    let mut checks: Vec<Check> = Vec::new();
-    for report in &execution.reports {
-        match serde_json::from_str(report) {
-            Ok(check) => checks.push(check),
-            Err(error) => wrong.push(format!("the report of a check cannot be read ({error}): {report}")),
-        }
-    }
-    for check in checks.iter().filter(|check| !check.stands()) {
-        wrong.push(format!(
-            "the check {:?} does not stand: {}, expected {}",
-            check.id(),
-            check.verdict,
-            check.expected
-        ));
-    }
-    // The failed `?` of a cell shows on standard error alone.
-    let stderr = execution.stderr.join("\n");
-    let failure = match (&execution.error, execution.stderr.is_empty()) {
-        (Some(error), true) => Some(error.clone()),
-        (Some(error), false) => Some(format!("{error}\n{stderr}")),
-        (None, false) => Some(format!("text on standard error: {stderr}")),
-        (None, true) => None,
+        worker.map_or(Ok(()), Worker::end)
     };
-    match failure {
-        Some(_) if cell.must_fail && !execution.stopped => {}
-        Some(failure) => wrong.push(failure),
-        None if cell.must_fail => wrong.push("the cell is tagged raises-exception but did not fail".to_owned()),
-        None => {}
-    }
-    (checks, wrong)
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !finished.load(Ordering::SeqCst) {
+                if interrupt::requested() {
+                    inputs.lock().expect("no job panics").iter().for_each(Input::close);
+                }
+                std::thread::sleep(TICK);
+            }
+        });
+        let jobs: Vec<_> = (0..jobs).map(|_| scope.spawn(job)).collect();
+        let done = jobs.into_iter().map(|job| job.join().expect("no job panics")).collect::<Result<Vec<()>>>();
+        finished.store(true, Ordering::SeqCst);
+        done
+    })?;
+    let mut reports = reports.into_inner().expect("no job panics");
+    reports.sort_by_key(|&(place, _)| place);
+    Ok(reports.into_iter().map(|(_, report)| report).collect())
 }
 
-fn problem(cell: &CodeCell, message: String) -> Problem {
-    Problem { cell: Some(cell.number()), first_line: Some(cell.first_line().to_owned()), message }
-}
-
-/// What a notebook should have done and has not.
-fn missing(saved: &Notebook, cells: &[report::Cell], code_cells: usize, in_place: bool) -> Vec<Problem> {
-    let made: Vec<String> = cells.iter().flat_map(|cell| &cell.checks).map(Check::id).collect();
-    let mut messages = Vec::new();
-    if cells.len() < code_cells {
-        messages.push(format!("{} of its cells were not executed", code_cells - cells.len()));
-    } else {
-        // Whoever saves in place means to change the notebook.
-        let gone = saved.saved_checks().into_iter().filter(|id| !in_place && !made.contains(id));
-        messages.extend(
-            gone.map(|id| format!("the check {id:?} was made when the notebook was saved, but not in this run")),
-        );
-        if made.is_empty() {
-            messages.push("it makes no check".to_owned());
+/// Executes one notebook by the worker, or by a new one if there is none; one that fails is not kept.
+fn execute_one(
+    worker: &mut Option<Worker>,
+    start: impl FnOnce() -> Result<Worker>,
+    notebook: &Notebook,
+    bars: &MultiProgress,
+) -> Result<report::Notebook> {
+    let begun = Instant::now();
+    let bar = bars.add(ProgressBar::new(notebook.code_cells().count() as u64));
+    bar.set_style(ProgressStyle::with_template("{prefix} [{bar:30}] cell {pos}/{len} {elapsed} {wide_msg}")?);
+    bar.set_prefix(notebook.name());
+    bar.set_message("the kernel starts");
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let mut current = match worker.take() {
+        Some(worker) => worker,
+        None => start()?,
+    };
+    let tell = |executed, first_line| {
+        bar.set_position(executed as u64);
+        bar.set_message(first_line);
+    };
+    let executed = current.execute(&notebook.path, tell);
+    bar.finish_and_clear();
+    Ok(match executed {
+        Ok(report) => {
+            *worker = Some(current);
+            report
         }
-    }
-    messages.into_iter().map(Problem::overall).collect()
-}
-
-fn kinds(execution: &Execution) -> Vec<String> {
-    let streams = [("stdout", &execution.stdout), ("stderr", &execution.stderr)];
-    let streams = streams.into_iter().filter(|(_, lines)| !lines.is_empty()).map(|(name, _)| name.to_owned());
-    let error = execution.error.iter().map(|_| "error".to_owned());
-    streams.chain(execution.display.keys().cloned()).chain(error).collect()
-}
-
-/// Saves the executed copy, and the notebook itself if that was asked for and it succeeded.
-fn keep(executed: &Notebook, report: &report::Notebook, options: &Options) -> Result<()> {
-    let copies = project::target_dir()?.join("notebooks");
-    std::fs::create_dir_all(&copies)?;
-    executed.write(&copies.join(executed.path.file_name().unwrap_or_default()))?;
-    if options.in_place && report.succeeded() {
-        executed.save()?;
-    }
-    Ok(())
+        Err(error) => report::Notebook {
+            path: notebook.path.clone(),
+            seconds: begun.elapsed().as_secs_f64(),
+            code_cells: notebook.code_cells().count(),
+            cells: Vec::new(),
+            problems: vec![Problem::overall(format!("{error:#}"))],
+        },
+    })
 }
 
 /// One line about a notebook, and its problems below.
@@ -238,43 +179,4 @@ fn line(report: &report::Notebook) -> String {
         lines.push(format!("  {place}{}", message.replace('\n', "\n    ")));
     }
     lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cell(must_fail: bool) -> CodeCell {
-        CodeCell { index: 0, source: "x".into(), must_fail }
-    }
-
-    fn execution(stderr: &str, error: Option<&str>) -> Execution {
-        let stderr = stderr.lines().map(str::to_owned).collect();
-        Execution { stderr, error: error.map(str::to_owned), ..Execution::default() }
-    }
-
-    #[test]
-    fn a_cell_fails_by_an_error_or_by_text_on_standard_error() {
-        assert!(judge(&cell(false), &execution("", None)).1.is_empty());
-        assert_eq!(judge(&cell(false), &execution("", Some("no"))).1, ["no"]);
-        assert_eq!(judge(&cell(false), &execution("oh", None)).1, ["text on standard error: oh"]);
-        // The error of a `?` may have no words.
-        assert_eq!(judge(&cell(false), &execution("\n", None)).1, ["text on standard error: "]);
-        assert_eq!(judge(&cell(false), &execution("oh", Some("no"))).1, ["no\noh"]);
-    }
-
-    #[test]
-    fn a_cell_that_is_meant_to_fail_must() {
-        assert!(judge(&cell(true), &execution("oh", None)).1.is_empty());
-        assert!(judge(&cell(true), &execution("", Some("no"))).1.is_empty());
-        assert_eq!(judge(&cell(true), &execution("", None)).1.len(), 1);
-        let stopped = Execution { stopped: true, ..execution("", Some("too long")) };
-        assert_eq!(judge(&cell(true), &stopped).1, ["too long"]);
-    }
-
-    #[test]
-    fn an_unreadable_report_is_a_failure() {
-        let execution = Execution { reports: vec!["{".into()], ..Execution::default() };
-        assert!(judge(&cell(false), &execution).1[0].contains("cannot be read"));
-    }
 }
