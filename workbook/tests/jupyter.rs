@@ -27,7 +27,7 @@ fn the_kernel_completes_documents_interrupts_and_infers() {
 }
 
 #[test]
-fn nbclient_runs_every_notebook() {
+fn nbclient_runs_the_first_and_the_last_notebook() {
     jupyter("notebooks");
 }
 
