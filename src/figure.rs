@@ -12,6 +12,7 @@ use canvas::*;
 use nalgebra::DMatrix;
 use plotters::prelude::{BitMapBackend, Color, ColorMap, IntoDrawingArea, RGBColor, ViridisRGB, WHITE};
 use polars::prelude::DataFrame;
+use std::borrow::Borrow;
 use std::f64::consts::PI;
 use std::iter::once;
 use std::ops::Range;
@@ -43,8 +44,9 @@ const MARKERS: [(&str, usize, f64, f64); 8] = [
 
 /// A picture of one panel or several in a row, built layer by layer from frames.
 ///
-/// Each layer takes the next colour, and a legend above the plot names the layers once there are two. A method that fails
-/// leaves its error in the figure; [`png`](Self::png) returns the first one.
+/// Each layer takes the next colour, and a legend above the plot names the layers once there are two. Each method returns a figure of
+/// its own and leaves the one it is called on as it was. A method that fails leaves its error in the figure that it returns;
+/// [`png`](Self::png) returns the first one.
 ///
 /// # Example
 /// ```
@@ -56,6 +58,7 @@ const MARKERS: [(&str, usize, f64, f64); 8] = [
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "a method of a figure returns a new one"]
 pub struct Figure {
     /// The finished panels, left of `panel`.
     left: Vec<Panel>,
@@ -128,60 +131,65 @@ impl Figure {
     }
 
     /// Names the x axis; otherwise it has the name of the first layer's column.
-    pub fn x(mut self, name: impl Into<String>) -> Self {
-        self.panel.x = name.into();
-        self
+    pub fn x(&self, name: impl Into<String>) -> Self {
+        let mut figure = self.clone();
+        figure.panel.x = name.into();
+        figure
     }
 
     /// Names the y axis; otherwise it has the name of the column, where there is one layer.
-    pub fn y(mut self, name: impl Into<String>) -> Self {
-        self.panel.y = name.into();
-        self
+    pub fn y(&self, name: impl Into<String>) -> Self {
+        let mut figure = self.clone();
+        figure.panel.y = name.into();
+        figure
     }
 
     /// Renames the last layer; "" takes it out of the legend.
-    pub fn label(mut self, label: impl Into<String>) -> Self {
-        if let Some(layer) = self.panel.layers.last_mut() {
+    pub fn label(&self, label: impl Into<String>) -> Self {
+        let mut figure = self.clone();
+        if let Some(layer) = figure.panel.layers.last_mut() {
             layer.label = label.into();
         }
-        self
+        figure
     }
 
     /// Gives the last layer the colour that the layer of index `like` had by default, such as 0 for the first (modulo 8).
-    pub fn colour(mut self, like: usize) -> Self {
-        if let Some(layer) = self.panel.layers.last_mut() {
+    pub fn colour(&self, like: usize) -> Self {
+        let mut figure = self.clone();
+        if let Some(layer) = figure.panel.layers.last_mut() {
             layer.colour = like % PALETTE.len();
         }
-        self
+        figure
     }
 
     /// Replaces the generated text alternative.
-    pub fn alt(mut self, text: impl Into<String>) -> Self {
-        self.alt = Some(text.into());
-        self
+    pub fn alt(&self, text: impl Into<String>) -> Self {
+        Self { alt: Some(text.into()), ..self.clone() }
     }
 
     /// Puts `right` beside this figure; methods called on the result act on its last panel.
-    pub fn beside(mut self, right: Figure) -> Self {
-        self.left.push(self.panel);
-        self.left.extend(right.left);
-        self.alt = self.alt.or(right.alt);
-        self.error = self.error.or(right.error);
-        Self { panel: right.panel, ..self }
+    pub fn beside(&self, right: impl Borrow<Figure>) -> Self {
+        let (left, right) = (self.clone(), right.borrow().clone());
+        Self {
+            left: left.left.into_iter().chain(once(left.panel)).chain(right.left).collect(),
+            panel: right.panel,
+            alt: left.alt.or(right.alt),
+            error: left.error.or(right.error),
+        }
     }
 
     /// A histogram with `bins` bars of equal width, whose areas sum to 1. The column needs finite numbers, as in every layer.
-    pub fn histogram(self, frame: &DataFrame, x: &str, bins: usize) -> Self {
+    pub fn histogram(&self, frame: &DataFrame, x: &str, bins: usize) -> Self {
         self.name(x, "density").push(x, histogram(frame, x, bins))
     }
 
     /// A line through the rows in their order. After a band, it has the band's colour.
-    pub fn line(self, frame: &DataFrame, x: &str, y: &str) -> Self {
+    pub fn line(&self, frame: &DataFrame, x: &str, y: &str) -> Self {
         self.name(x, "").push(y, points(frame, x, y).map(Mark::Line))
     }
 
     /// The translucent area between two curves.
-    pub fn band(self, frame: &DataFrame, x: &str, lower: &str, upper: &str) -> Self {
+    pub fn band(&self, frame: &DataFrame, x: &str, lower: &str, upper: &str) -> Self {
         let outline = points(frame, x, lower).and_then(|mut outline| {
             outline.extend(points(frame, x, upper)?.iter().rev());
             Ok(Mark::Band(outline))
@@ -190,12 +198,12 @@ impl Figure {
     }
 
     /// A translucent dot for each row.
-    pub fn scatter(self, frame: &DataFrame, x: &str, y: &str) -> Self {
+    pub fn scatter(&self, frame: &DataFrame, x: &str, y: &str) -> Self {
         self.name(x, y).push(y, points(frame, x, y).map(|points| Mark::Points(points, 0)))
     }
 
     /// A point for each row, with one colour and one shape for each of the at most eight values of the column `by`.
-    pub fn scatter_by(self, frame: &DataFrame, x: &str, y: &str, by: &str) -> Self {
+    pub fn scatter_by(&self, frame: &DataFrame, x: &str, y: &str, by: &str) -> Self {
         let figure = self.name(x, y);
         match categories(frame, x, y, by) {
             Ok(categories) => categories
@@ -207,7 +215,7 @@ impl Figure {
     }
 
     /// A point for each row with a bar from `lower` to `upper`.
-    pub fn errors(self, frame: &DataFrame, x: &str, y: &str, lower: &str, upper: &str) -> Self {
+    pub fn errors(&self, frame: &DataFrame, x: &str, y: &str, lower: &str, upper: &str) -> Self {
         let bars = points(frame, x, y).and_then(|points| {
             let ends = numbers(frame, lower)?.into_iter().zip(numbers(frame, upper)?);
             Ok(Mark::Errors(
@@ -218,37 +226,37 @@ impl Figure {
     }
 
     /// The ellipse that holds the probability `level` of a two-dimensional normal.
-    pub fn ellipse(self, normal: &Gaussian, level: f64, label: impl Into<String>) -> Self {
+    pub fn ellipse(&self, normal: &Gaussian, level: f64, label: impl Into<String>) -> Self {
         let ellipse = normal.ellipse(level, 180);
         self.push(label, ellipse.map(|points| Mark::Line(points.row_iter().map(|row| (row[0], row[1])).collect())))
     }
 
     /// One point.
-    pub fn point(self, x: f64, y: f64, label: impl Into<String>) -> Self {
+    pub fn point(&self, x: f64, y: f64, label: impl Into<String>) -> Self {
         let shape = 3;
         self.push(label, both_finite(x, y).map(|()| Mark::Points(vec![(x, y)], shape)))
     }
 
     /// A dashed vertical line at x.
-    pub fn vertical(self, x: f64, label: impl Into<String>) -> Self {
+    pub fn vertical(&self, x: f64, label: impl Into<String>) -> Self {
         self.push(label, both_finite(x, 0.0).map(|()| Mark::Vertical(x)))
     }
 
     /// A dashed horizontal line at y.
-    pub fn horizontal(self, y: f64, label: impl Into<String>) -> Self {
+    pub fn horizontal(&self, y: f64, label: impl Into<String>) -> Self {
         self.push(label, both_finite(0.0, y).map(|()| Mark::Horizontal(y)))
     }
 
     /// Filled contours of z, one colour between each two of the increasing `levels`. The frame holds each point of a grid
     /// x × y in one row, in any order; between the points, z is interpolated bilinearly.
-    pub fn heat_map(self, frame: &DataFrame, x: &str, y: &str, z: &str, levels: &[f64]) -> Self {
+    pub fn heat_map(&self, frame: &DataFrame, x: &str, y: &str, z: &str, levels: &[f64]) -> Self {
         self.name(x, y).push(z, HeatMap::new(frame, x, y, z, levels).map(Mark::HeatMap))
     }
 
     /// The rows of a matrix as images, `columns` of them side by side. A row holds the pixels from the top left in reading
     /// order, one number each for grey or three for red, green and blue. The matrix's smallest value is black, its largest
     /// white.
-    pub fn image_grid(self, matrix: &DMatrix<f64>, height: usize, width: usize, columns: usize) -> Self {
+    pub fn image_grid(&self, matrix: &DMatrix<f64>, height: usize, width: usize, columns: usize) -> Self {
         self.push("", Images::new(matrix, height, width, columns).map(Mark::Images))
     }
 
@@ -301,16 +309,18 @@ impl Figure {
     }
 
     /// Names the axes that have no name yet.
-    fn name(mut self, x: &str, y: &str) -> Self {
-        for (name, default) in [(&mut self.panel.x, x), (&mut self.panel.y, y)] {
+    fn name(&self, x: &str, y: &str) -> Self {
+        let mut figure = self.clone();
+        for (name, default) in [(&mut figure.panel.x, x), (&mut figure.panel.y, y)] {
             if name.is_empty() {
                 *name = default.into();
             }
         }
-        self
+        figure
     }
 
-    fn push(mut self, label: impl Into<String>, mark: Result<Mark>) -> Self {
+    fn push(&self, label: impl Into<String>, mark: Result<Mark>) -> Self {
+        let mut figure = self.clone();
         match mark {
             Ok(mark) => {
                 let coloured = |layer: &&Layer| !matches!(layer.mark, Mark::HeatMap(_));
@@ -319,11 +329,11 @@ impl Figure {
                     (Some(Layer { mark: Mark::Band(_), colour, .. }), Mark::Line(_)) => *colour,
                     _ => next,
                 };
-                self.panel.layers.push(Layer { label: label.into(), colour, mark });
+                figure.panel.layers.push(Layer { label: label.into(), colour, mark });
             }
-            Err(error) => self.error = self.error.or(Some(error)),
+            Err(error) => figure.error = figure.error.or(Some(error)),
         }
-        self
+        figure
     }
 }
 
@@ -1015,7 +1025,7 @@ mod tests {
     #[test]
     fn panels_stand_side_by_side() {
         assert_eq!(size(&Figure::new("a").vertical(1.0, "").beside(Figure::new("b").horizontal(1.0, ""))), (1920, 800));
-        let all = figures().into_iter().map(|(figure, _)| figure).reduce(Figure::beside).unwrap();
+        let all = figures().into_iter().map(|(figure, _)| figure).reduce(|left, right| left.beside(right)).unwrap();
         assert_eq!(size(&all.clone().label("last")), (7200, 800));
         assert_eq!(all.text().lines().count(), 15);
         assert_eq!(all.alt("replaced").text(), "replaced");
