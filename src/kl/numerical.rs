@@ -1,0 +1,276 @@
+//! Divergences without a closed form: quadrature on the line, and Monte Carlo.
+
+use crate::error::{Error, Result};
+use crate::gaussian::{Density, same_length};
+use crate::monte_carlo::{Estimate, Generator, estimate, estimates};
+use crate::quadrature::{Quadrature, integrate, integrate_half_line};
+use nalgebra::DVector;
+use rand_distr::Distribution;
+use std::cmp::Ordering;
+
+/// D(q‖p) = ∫ q ln(q/p) for densities on the line, by quadrature to the absolute error `tolerance`; ∞ where q has mass on a range on which p
+/// is zero.
+///
+/// q lives on lengths of about `scale` around `center`. The range is split where a density begins or ends and where the two cross, as far
+/// as that shows at points a thirtieth of the scale apart, and the more the farther out they are; that ∫ q = 1 is checked to the same tolerance.
+///
+/// # Errors
+/// Those of [`integrate_half_line`], so [`Error::NotConverged`] also for tails so heavy that the divergence is infinite, and if ∫ q is not
+/// 1, as for a discrete family; [`Error::Shape`] unless both are one-dimensional.
+///
+/// # Example
+/// ```
+/// use generative_models::prelude::*;
+/// use generative_models::statrs::distribution::Uniform;
+/// let (q, p) = (Univariate(Uniform::new(0.0, 1.0)?), Gaussian::standard(1)?);
+/// let by_quadrature = kl_by_quadrature(&q, &p, 0.5, 1.0, 1e-10)?;
+/// assert_eq!(format!("{:.4}", by_quadrature.value), "1.0856");
+/// assert!((by_quadrature.value - kl(&q, &p)?).abs() <= by_quadrature.error);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn kl_by_quadrature(
+    q: &impl Density,
+    p: &impl Density,
+    center: f64,
+    scale: f64,
+    tolerance: f64,
+) -> Result<Quadrature> {
+    let pair = Pair { ln_q: |x| at(q, x), ln_p: |x| at(p, x) };
+    let pieces = pair.pieces(center, scale)?;
+    if pieces.infinite {
+        return Ok(Quadrature { value: f64::INFINITY, error: 0.0 });
+    }
+    pieces.check_mass("∫ q", tolerance, |x| Ok((pair.ln_q)(x)?.exp()))?;
+    let of_pieces = pieces.integrals(tolerance, |x| {
+        let ln_q = (pair.ln_q)(x)?;
+        Ok(if ln_q == f64::NEG_INFINITY { 0.0 } else { ln_q.exp() * (ln_q - (pair.ln_p)(x)?) })
+    })?;
+    Ok(sum(of_pieces))
+}
+
+/// TV(q, p) = ½ ∫ |q − p| for densities on the line, by quadrature to the absolute error `tolerance`.
+///
+/// Both live on lengths of about `scale` around `center`. The range is split as by [`kl_by_quadrature`], so that q − p has one sign on each
+/// piece. The pieces with q > p and those with q < p must have the same integral; by as much as they differ the error is larger.
+///
+/// # Errors
+/// Those of [`integrate_half_line`]; [`Error::NotConverged`] if ∫ q or ∫ p is not 1, or if the two sides differ by more than the tolerance;
+/// [`Error::Shape`] unless both are one-dimensional.
+///
+/// # Example
+/// ```
+/// use generative_models::prelude::*;
+/// use generative_models::statrs::distribution::Cauchy;
+/// let (q, p) = (Univariate(Cauchy::new(0.0, 1.0)?), Univariate(Cauchy::new(2.0, 1.0)?));
+/// let tv = total_variation_by_quadrature(&q, &p, 1.0, 1.0, 1e-10)?;
+/// // They cross at 1 alone: F_q(1) − F_p(1), that is ¾ − ¼.
+/// assert!((tv.value - 0.5).abs() <= tv.error);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn total_variation_by_quadrature(
+    q: &impl Density,
+    p: &impl Density,
+    center: f64,
+    scale: f64,
+    tolerance: f64,
+) -> Result<Quadrature> {
+    let pair = Pair { ln_q: |x| at(q, x), ln_p: |x| at(p, x) };
+    let pieces = pair.pieces(center, scale)?;
+    pieces.check_mass("∫ q", tolerance, |x| Ok((pair.ln_q)(x)?.exp()))?;
+    pieces.check_mass("∫ p", tolerance, |x| Ok((pair.ln_p)(x)?.exp()))?;
+    let of_pieces = pieces.integrals(tolerance, |x| Ok((pair.ln_q)(x)?.exp() - (pair.ln_p)(x)?.exp()))?;
+    let both_sides = sum(of_pieces.iter().map(|piece| Quadrature { value: piece.value.abs(), error: piece.error }));
+    let between_sides = sum(of_pieces).value.abs();
+    let (value, error) = (0.5 * both_sides.value, 0.5 * (both_sides.error + between_sides));
+    if !(error <= tolerance) {
+        return Err(Error::NotConverged { what: "the total variation distance", value, error, tolerance });
+    }
+    Ok(Quadrature { value, error })
+}
+
+fn at(p: &impl Density, x: f64) -> Result<f64> {
+    p.ln_pdf(&DVector::from_element(1, x))
+}
+
+fn sum(pieces: impl IntoIterator<Item = Quadrature>) -> Quadrature {
+    let zero = Quadrature { value: 0.0, error: 0.0 };
+    let plus = |s: Quadrature, q: Quadrature| Quadrature { value: s.value + q.value, error: s.error + q.error };
+    pieces.into_iter().fold(zero, plus)
+}
+
+/// Two log densities on the line.
+struct Pair<Q, P> {
+    ln_q: Q,
+    ln_p: P,
+}
+
+/// Which of the two densities is positive at a point, and which is the larger one.
+#[derive(Clone, Copy, PartialEq)]
+struct State {
+    q: bool,
+    p: bool,
+    order: Option<Ordering>,
+}
+
+impl<Q: Fn(f64) -> Result<f64>, P: Fn(f64) -> Result<f64>> Pair<Q, P> {
+    fn state(&self, x: f64) -> Result<State> {
+        let (ln_q, ln_p) = ((self.ln_q)(x)?, (self.ln_p)(x)?);
+        // What is left of a difference below the rounding of both has no sign.
+        let equal = (ln_q - ln_p).abs() <= 16.0 * f64::EPSILON * (1.0 + ln_q.abs());
+        let order = if equal { Some(Ordering::Equal) } else { ln_q.partial_cmp(&ln_p) };
+        Ok(State { q: ln_q > f64::NEG_INFINITY, p: ln_p > f64::NEG_INFINITY, order })
+    }
+
+    fn pieces(&self, center: f64, scale: f64) -> Result<Pieces> {
+        let grid: Vec<f64> = (-1280..=1280).map(|i| center + scale * (f64::from(i) / 32.0).sinh()).collect();
+        let states: Vec<State> = grid.iter().map(|&x| self.state(x)).collect::<Result<_>>()?;
+        let infinite = states.windows(2).any(|s| s.iter().all(|s| s.q && !s.p));
+        let mut breaks = vec![center];
+        for i in (1..grid.len()).filter(|&i| states[i - 1] != states[i]) {
+            breaks.push(self.change(grid[i - 1], grid[i], states[i - 1])?);
+        }
+        // A piece that is long beside the scale would hide the densities at one of its ends.
+        let farthest = breaks.iter().fold(0.0, |far: f64, x| far.max((x - center).abs()));
+        for k in 0..=40 {
+            let distance = scale * 4.0_f64.powi(k);
+            breaks.extend([center - distance, center + distance]);
+            if distance >= farthest {
+                break;
+            }
+        }
+        breaks.sort_by(f64::total_cmp);
+        breaks.dedup();
+        Ok(Pieces { center, scale, breaks, infinite })
+    }
+
+    /// Where between a and b the state at a ends, to the last place.
+    fn change(&self, mut a: f64, mut b: f64, state: State) -> Result<f64> {
+        loop {
+            let middle = 0.5 * a + 0.5 * b;
+            if !(a < middle && middle < b) {
+                return Ok(b);
+            }
+            if self.state(middle)? == state {
+                a = middle;
+            } else {
+                b = middle;
+            }
+        }
+    }
+}
+
+/// The line in pieces on which two densities have one state.
+struct Pieces {
+    center: f64,
+    scale: f64,
+    breaks: Vec<f64>,
+    /// Whether q is positive on one on which p is zero.
+    infinite: bool,
+}
+
+impl Pieces {
+    /// The integrals over the pieces in their order, whose errors add up to the tolerance at most.
+    fn integrals(&self, tolerance: f64, f: impl Fn(f64) -> Result<f64>) -> Result<Vec<Quadrature>> {
+        let tolerance = tolerance / (self.breaks.len() + 1) as f64;
+        let (first, last) = (self.breaks[0], self.breaks[self.breaks.len() - 1]);
+        let length = |end: f64| (end - self.center).abs().max(self.scale);
+        let mut integrals = vec![integrate_half_line(first, -length(first), tolerance, &f)?];
+        for piece in self.breaks.windows(2) {
+            integrals.push(integrate(piece[0], piece[1], tolerance, &f)?);
+        }
+        integrals.push(integrate_half_line(last, length(last), tolerance, &f)?);
+        Ok(integrals)
+    }
+
+    /// Refuses a density that does not integrate to one: a peak that no point met, or a family that has no density.
+    fn check_mass(&self, what: &'static str, tolerance: f64, pdf: impl Fn(f64) -> Result<f64>) -> Result<()> {
+        let mass = sum(self.integrals(tolerance, pdf)?);
+        let (value, error) = (mass.value, (mass.value - 1.0).abs());
+        if error <= tolerance.max(mass.error) {
+            return Ok(());
+        }
+        Err(Error::NotConverged { what, value, error, tolerance })
+    }
+}
+
+/// What a sampler draws: a number or a vector.
+pub trait Point {
+    /// It as a vector.
+    fn into_point(self) -> DVector<f64>;
+}
+
+impl Point for f64 {
+    fn into_point(self) -> DVector<f64> {
+        DVector::from_element(1, self)
+    }
+}
+
+impl Point for DVector<f64> {
+    fn into_point(self) -> DVector<f64> {
+        self
+    }
+}
+
+/// D(q‖p) = E_q ln(q/p), as the mean of ln q(x) − ln p(x) over samples x of q, with its standard error; `name` is the seed, as of [`estimate`].
+///
+/// # Errors
+/// [`Error::Shape`] unless the dimensions agree, [`Error::Domain`] if a sample has ln q(x)/p(x) = ∞: p is zero where q has mass, and
+/// D is ∞.
+///
+/// # Example
+/// ```
+/// use generative_models::prelude::*;
+/// let q = Gaussian::univariate(0.0, 1.0)?;
+/// let p = Mixture::new([0.5, 0.5], vec![Gaussian::univariate(-1.0, 1.0)?, Gaussian::univariate(1.0, 1.0)?])?;
+/// let e = kl_by_monte_carlo("a normal to a mixture", 100_000, &q, &p)?;
+/// let exact = kl_by_quadrature(&q, &p, 0.0, 1.0, 1e-10)?;
+/// assert!((e.mean() - exact.value).abs() < 6.0 * e.standard_error());
+/// # Ok::<(), Error>(())
+/// ```
+pub fn kl_by_monte_carlo<X: Point>(
+    name: &str,
+    samples: u64,
+    q: &(impl Density + Distribution<X> + Sync),
+    p: &(impl Density + Sync),
+) -> Result<Estimate> {
+    same_length("the second distribution's points", q.dim(), p.dim())?;
+    let [estimate, infinite] = estimates(name, samples, |rng| {
+        let ratio = ln_ratio_at_sample(q, p, rng);
+        if ratio == f64::INFINITY { [0.0, 1.0] } else { [ratio, 0.0] }
+    });
+    if infinite.mean() > 0.0 {
+        let domain = "finite; p is zero where q has mass, and D(q‖p) = ∞";
+        return Err(Error::Domain { what: "ln q/p at a sample of q", value: f64::INFINITY, domain });
+    }
+    Ok(estimate)
+}
+
+fn ln_ratio_at_sample<X: Point>(q: &(impl Density + Distribution<X>), p: &impl Density, rng: &mut Generator) -> f64 {
+    let x = q.sample(rng).into_point();
+    let ratio = q.ln_pdf(&x).and_then(|ln_q| Ok(ln_q - p.ln_pdf(&x)?));
+    ratio.unwrap_or(f64::NAN)
+}
+
+/// TV(q, p) = E_q (1 − p/q)⁺, as the mean over samples x of q, with its standard error; `name` is the seed, as of [`estimate`]. The values
+/// lie between 0 and 1.
+///
+/// # Errors
+/// [`Error::Shape`] unless the dimensions agree.
+///
+/// # Example
+/// ```
+/// use generative_models::prelude::*;
+/// let (q, p) = (Gaussian::standard(2)?, Gaussian::new(dvector![1.0, 0.0], DMatrix::identity(2, 2))?);
+/// let e = total_variation_by_monte_carlo("two bells", 100_000, &q, &p)?;
+/// assert!((e.mean() - total_variation(&q, &p)?).abs() < 6.0 * e.standard_error());
+/// # Ok::<(), Error>(())
+/// ```
+pub fn total_variation_by_monte_carlo<X: Point>(
+    name: &str,
+    samples: u64,
+    q: &(impl Density + Distribution<X> + Sync),
+    p: &(impl Density + Sync),
+) -> Result<Estimate> {
+    same_length("the second distribution's points", q.dim(), p.dim())?;
+    Ok(estimate(name, samples, |rng| (-(-ln_ratio_at_sample(q, p, rng)).exp_m1()).clamp(0.0, 1.0)))
+}
