@@ -9,7 +9,7 @@ use rand_distr::Distribution;
 use std::cmp::Ordering;
 
 /// D(q‖p) = ∫ q ln(q/p) for densities on the line, by quadrature to the absolute error `tolerance`; ∞ where q has mass on a range on which p
-/// is zero.
+/// is zero. A density may be infinite at 0, where numbers are dense, and nowhere else.
 ///
 /// q lives on lengths of about `scale` around `center`. The range is split where a density begins or ends and where the two cross, as far
 /// as that shows at points a thirtieth of the scale apart, and the more the farther out they are; that ∫ q = 1 is checked to the same tolerance.
@@ -123,11 +123,9 @@ impl<Q: Fn(f64) -> Result<f64>, P: Fn(f64) -> Result<f64>> Pair<Q, P> {
 
     fn pieces(&self, center: f64, scale: f64) -> Result<Pieces> {
         let grid: Vec<f64> = (-1280..=1280).map(|i| center + scale * (f64::from(i) / 32.0).sinh()).collect();
-        let states: Vec<State> = grid.iter().map(|&x| self.state(x)).collect::<Result<_>>()?;
-        let infinite = states.windows(2).any(|s| s.iter().all(|s| s.q && !s.p));
         let mut breaks = vec![center];
-        for i in (1..grid.len()).filter(|&i| states[i - 1] != states[i]) {
-            breaks.push(self.change(grid[i - 1], grid[i], states[i - 1])?);
+        for step in grid.windows(2) {
+            breaks.extend(self.changes(step[0], step[1])?);
         }
         // A piece that is long beside the scale would hide the densities at one of its ends.
         let farthest = breaks.iter().fold(0.0, |far: f64, x| far.max((x - center).abs()));
@@ -140,23 +138,41 @@ impl<Q: Fn(f64) -> Result<f64>, P: Fn(f64) -> Result<f64>> Pair<Q, P> {
         }
         breaks.sort_by(f64::total_cmp);
         breaks.dedup();
+        let mut infinite = false;
+        for piece in [&grid[..1], &breaks, &grid[grid.len() - 1..]].concat().windows(2) {
+            if let Some(middle) = between(piece[0], piece[1]) {
+                let state = self.state(middle)?;
+                infinite |= state.q && !state.p;
+            }
+        }
         Ok(Pieces { center, scale, breaks, infinite })
     }
 
-    /// Where between a and b the state at a ends, to the last place.
-    fn change(&self, mut a: f64, mut b: f64, state: State) -> Result<f64> {
+    /// Where between a and b one state ends and the next begins, to the last place.
+    fn changes(&self, mut a: f64, b: f64) -> Result<Vec<f64>> {
+        let mut changes = vec![];
+        let last = self.state(b)?;
         loop {
-            let middle = 0.5 * a + 0.5 * b;
-            if !(a < middle && middle < b) {
-                return Ok(b);
+            let first = self.state(a)?;
+            // An order that rounding decides may change at every place.
+            if first == last || changes.len() > 4 {
+                return Ok(changes);
             }
-            if self.state(middle)? == state {
-                a = middle;
-            } else {
-                b = middle;
+            let (mut same, mut other) = (a, b);
+            loop {
+                let Some(middle) = between(same, other) else { break };
+                if self.state(middle)? == first { same = middle } else { other = middle }
             }
+            changes.push(other);
+            a = other;
         }
     }
+}
+
+/// The middle of two numbers, if there are any between them.
+fn between(a: f64, b: f64) -> Option<f64> {
+    let middle = 0.5 * a + 0.5 * b;
+    (a < middle && middle < b).then_some(middle)
 }
 
 /// The line in pieces on which two densities have one state.
@@ -175,7 +191,8 @@ impl Pieces {
         let (first, last) = (self.breaks[0], self.breaks[self.breaks.len() - 1]);
         let length = |end: f64| (end - self.center).abs().max(self.scale);
         let mut integrals = vec![integrate_half_line(first, -length(first), tolerance, &f)?];
-        for piece in self.breaks.windows(2) {
+        // At a single point a density may be anything.
+        for piece in self.breaks.windows(2).filter(|piece| between(piece[0], piece[1]).is_some()) {
             integrals.push(integrate(piece[0], piece[1], tolerance, &f)?);
         }
         integrals.push(integrate_half_line(last, length(last), tolerance, &f)?);
@@ -273,4 +290,160 @@ pub fn total_variation_by_monte_carlo<X: Point>(
 ) -> Result<Estimate> {
     same_length("the second distribution's points", q.dim(), p.dim())?;
     Ok(estimate(name, samples, |rng| (-(-ln_ratio_at_sample(q, p, rng)).exp_m1()).clamp(0.0, 1.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gaussian::Gaussian;
+    use crate::kl::{kl, total_variation};
+    use crate::mixture::Mixture;
+    use crate::univariate::Univariate;
+    use nalgebra::{DMatrix, dvector};
+    use statrs::distribution::{Bernoulli, Beta, Cauchy, Exp, Gamma, Laplace, Normal, Poisson, Uniform};
+
+    macro_rules! member {
+        ($family:ident, $($parameter:expr),*) => { Univariate($family::new($($parameter),*).unwrap()) };
+    }
+
+    fn normal(mean: f64, variance: f64) -> Gaussian {
+        Gaussian::univariate(mean, variance).unwrap()
+    }
+
+    #[track_caller]
+    fn agree(found: Result<Quadrature>, closed_form: f64, tolerance: f64) {
+        let found = found.unwrap();
+        let missing = (found.value - closed_form).abs();
+        // The closed form's own rounding beside the quadrature's.
+        assert!(
+            missing <= found.error + 1e-14 && found.error <= tolerance,
+            "{found:?} for {closed_form}, off by {missing:e}"
+        );
+    }
+
+    #[test]
+    fn quadrature_agrees_with_the_closed_forms() {
+        let tolerance = 1e-10;
+        macro_rules! pairs {
+            ($($q:expr, $p:expr, $center:expr, $scale:expr;)*) => {$(
+                agree(kl_by_quadrature(&$q, &$p, $center, $scale, tolerance), kl(&$q, &$p).unwrap(), tolerance);
+            )*};
+        }
+        pairs! {
+            normal(0.0, 1.0), normal(1.0, 4.0), 0.0, 1.0;
+            normal(10.0, 1e-4), normal(10.0, 4e-4), 10.0, 1e-2;
+            normal(0.0, 1.0), normal(0.0, 1.0), 0.0, 1.0;
+            normal(0.0, 1.0), normal(0.0, 1.00000001), 0.0, 1.0;
+            member!(Uniform, 0.0, 1.0), normal(0.0, 0.01), 0.0, 1.0;
+            member!(Uniform, 0.0, 1.0), member!(Uniform, -0.3, 7.0), 0.0, 1.0;
+            member!(Exp, 2.0), member!(Exp, 0.1), 1.0, 0.5;
+            member!(Gamma, 0.5, 1.0), member!(Gamma, 2.0, 3.0), 0.5, 0.5;
+            member!(Beta, 2.0, 3.0), member!(Beta, 4.0, 1.5), 0.4, 0.2;
+            member!(Cauchy, 0.0, 1.0), member!(Cauchy, 3.0, 0.2), 0.0, 1.0;
+        }
+        macro_rules! distances {
+            ($($q:expr, $p:expr, $center:expr, $scale:expr;)*) => {$(
+                let found = total_variation_by_quadrature(&$q, &$p, $center, $scale, tolerance);
+                agree(found, total_variation(&$q, &$p).unwrap(), tolerance);
+            )*};
+        }
+        distances! {
+            normal(0.0, 1.0), normal(1.0, 4.0), 0.0, 1.0;
+            normal(0.0, 1.0), normal(100.0, 4.0), 50.0, 10.0;
+            normal(0.0, 1.0), normal(0.0, 1.0), 0.0, 1.0;
+            normal(0.0, 1.0), normal(1e-3, 1.00000001), 0.0, 1.0;
+            member!(Uniform, 0.0, 1.0), member!(Uniform, 0.5, 7.0), 0.0, 1.0;
+            member!(Exp, 2.0), member!(Exp, 0.1), 1.0, 0.5;
+        }
+    }
+
+    #[test]
+    fn no_mass_under_q_is_infinite() {
+        for (q, p) in [((0.0, 1.0), (0.5, 2.0)), ((0.0, 1.0), (3.0, 4.0)), ((-5.0, 5.0), (-4.9, 5.0))] {
+            let [q, p] = [q, p].map(|(a, b)| member!(Uniform, a, b));
+            assert_eq!(kl_by_quadrature(&q, &p, 0.0, 1.0, 1e-9).unwrap().value, f64::INFINITY);
+            let refusal = kl_by_monte_carlo("no mass", 1000, &q, &p).unwrap_err().to_string();
+            assert!(
+                refusal.contains("ln q/p at a sample of q is inf; it must be finite; p is zero where q has"),
+                "{refusal}"
+            );
+        }
+        let (q, p) = (normal(0.0, 1.0), member!(Exp, 1.0));
+        assert_eq!(kl_by_quadrature(&q, &p, 0.0, 1.0, 1e-9).unwrap().value, f64::INFINITY);
+        assert!(kl_by_quadrature(&p, &q, 0.0, 1.0, 1e-9).unwrap().value.is_finite());
+        // At a single point p may be zero: Beta(2, 2) at 0, which the grid meets.
+        let (q, p) = (member!(Uniform, 0.0, 1.0), member!(Beta, 2.0, 2.0));
+        agree(kl_by_quadrature(&q, &p, 0.0, 1.0, 1e-9), 2.0 - 6.0_f64.ln(), 1e-9);
+    }
+
+    #[test]
+    fn what_cannot_be_integrated_is_no_value() {
+        let message = |found: Result<Quadrature>| found.unwrap_err().to_string();
+        // A divergence that is infinite by its tails.
+        let (cauchy, bell) = (member!(Cauchy, 0.0, 1.0), normal(0.0, 1.0));
+        let refusal = message(kl_by_quadrature(&cauchy, &bell, 0.0, 1.0, 1e-6));
+        assert!(refusal.contains("above the tolerance"), "{refusal}");
+        assert!(kl_by_quadrature(&bell, &cauchy, 0.0, 1.0, 1e-9).is_ok());
+        // Probabilities are no densities, and a peak between all points is none either.
+        let poisson = member!(Poisson, 3.0);
+        assert!(message(kl_by_quadrature(&poisson, &poisson, 3.0, 2.0, 1e-6)).contains("above the tolerance"));
+        let (coin, far) = (member!(Bernoulli, 0.5), normal(1e5 + 0.3, 1e-8));
+        let refusal = message(total_variation_by_quadrature(&bell, &coin, 0.0, 1.0, 1e-6));
+        assert!(refusal.contains("above the tolerance"), "{refusal}");
+        assert!(message(kl_by_quadrature(&far, &bell, 0.0, 1.0, 1e-6)).contains("∫ q is"));
+        assert!(message(total_variation_by_quadrature(&bell, &far, 0.0, 1.0, 1e-6)).contains("∫ p is"));
+        let plane = Gaussian::standard(2).unwrap();
+        assert!(message(kl_by_quadrature(&plane, &bell, 0.0, 1.0, 1e-6)).contains("the point: expected length 2"));
+        for (center, scale, tolerance) in [
+            (f64::NAN, 1.0, 1e-9),
+            (0.0, 0.0, 1e-9),
+            (0.0, -1.0, 1e-9),
+            (0.0, f64::INFINITY, 1e-9),
+            (0.0, 1.0, 0.0),
+            (0.0, 1.0, f64::NAN),
+            (0.0, 1e200, 1e-9),
+            (f64::MAX, 1e150, 1e-9),
+        ] {
+            assert!(kl_by_quadrature(&bell, &bell, center, scale, tolerance).is_err(), "{center} {scale} {tolerance}");
+            assert!(total_variation_by_quadrature(&bell, &bell, center, scale, tolerance).is_err());
+        }
+    }
+
+    #[test]
+    fn kinks_and_several_crossings() {
+        // A Laplace density has a kink at 1 and crosses the normal four times.
+        let (q, p) = (member!(Laplace, 1.0, 1.0), member!(Normal, 1.0, 2.0_f64.sqrt()));
+        // D = ½ ln(4π) − ln 2 − 1 + E (x−1)²/4, with variance 2.
+        agree(
+            kl_by_quadrature(&q, &p, 1.0, 1.0, 1e-9),
+            0.5 * (4.0 * std::f64::consts::PI).ln() - 2.0_f64.ln() - 0.5,
+            1e-9,
+        );
+        let tv = total_variation_by_quadrature(&q, &p, 0.0, 1.0, 1e-9).unwrap();
+        let e = total_variation_by_monte_carlo("four crossings", 400_000, &q, &p).unwrap();
+        assert!((e.mean() - tv.value).abs() < 6.0 * e.standard_error() && e.standard_error() < 1e-3, "{e:?} {tv:?}");
+    }
+
+    #[test]
+    fn monte_carlo_agrees_with_the_closed_forms() {
+        let covariance = DMatrix::from_fn(4, 4, |i, j| if i == j { 1.5 } else { 0.4 });
+        let (q, p) =
+            (Gaussian::standard(4).unwrap(), Gaussian::new(dvector![0.5, 0.0, -0.3, 1.0], covariance).unwrap());
+        let e = kl_by_monte_carlo("in four dimensions", 200_000, &q, &p).unwrap();
+        assert!((e.mean() - kl(&q, &p).unwrap()).abs() < 6.0 * e.standard_error() && e.standard_error() < 0.01);
+        let (q, p) = (member!(Exp, 2.0), member!(Exp, 1.0));
+        let e = kl_by_monte_carlo("on the line", 200_000, &q, &p).unwrap();
+        assert!((e.mean() - kl(&q, &p).unwrap()).abs() < 6.0 * e.standard_error() && e.standard_error() < 0.01);
+        // A discrete family is as good here.
+        let (q, p) = (member!(Bernoulli, 0.25), member!(Bernoulli, 0.5));
+        let e = total_variation_by_monte_carlo("two coins", 200_000, &q, &p).unwrap();
+        assert!((e.mean() - 0.25).abs() < 6.0 * e.standard_error());
+        let apart =
+            total_variation_by_monte_carlo("apart", 100, &member!(Uniform, 0.0, 1.0), &member!(Uniform, 2.0, 3.0));
+        assert_eq!(apart.unwrap().mean(), 1.0);
+        assert!(kl_by_monte_carlo("shapes", 10, &q, &Gaussian::standard(2).unwrap()).is_err());
+        let mixture = Mixture::new([0.5, 0.5], vec![normal(0.0, 1.0), normal(0.0, 1.0)]).unwrap();
+        let same = kl_by_monte_carlo("the same", 1000, &mixture, &normal(0.0, 1.0)).unwrap();
+        assert!(same.mean().abs() < 1e-14);
+    }
 }
