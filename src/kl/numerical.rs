@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::gaussian::{Density, same_length};
 use crate::monte_carlo::{Estimate, Generator, estimate, estimates};
-use crate::quadrature::{Quadrature, integrate, integrate_half_line};
+use crate::quadrature::{Quadrature, check_line, integrate, integrate_half_line};
 use nalgebra::DVector;
 use rand_distr::Distribution;
 use std::cmp::Ordering;
@@ -122,6 +122,7 @@ impl<Q: Fn(f64) -> Result<f64>, P: Fn(f64) -> Result<f64>> Pair<Q, P> {
     }
 
     fn pieces(&self, center: f64, scale: f64) -> Result<Pieces> {
+        check_line(center, scale)?;
         let grid: Vec<f64> = (-1280..=1280).map(|i| center + scale * (f64::from(i) / 32.0).sinh()).collect();
         let mut breaks = vec![center];
         for step in grid.windows(2) {
