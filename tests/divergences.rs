@@ -8,6 +8,8 @@ use generative_models::rand_distr;
 use generative_models::statrs::distribution::{Bernoulli, Beta, Cauchy, Exp, Gamma, Normal, Poisson, Uniform};
 use generative_models::statrs::function::gamma::{digamma, ln_gamma};
 
+type Sampler<'a> = &'a (dyn Fn(&mut Generator) -> f64 + Sync);
+
 /// A formula, its value, wrong values for it, and two ways to the right one.
 struct Case<'a> {
     formula: &'a str,
@@ -15,7 +17,7 @@ struct Case<'a> {
     mutants: Vec<(&'static str, f64)>,
     oracle: Quadrature,
     /// How far the mean of the samples may be off, and how to draw one; none for what does not vary.
-    monte_carlo: Option<(Bound, &'a (dyn Fn(&mut Generator) -> f64 + Sync))>,
+    monte_carlo: Option<(Bound, Sampler<'a>)>,
 }
 
 impl Case<'_> {
@@ -350,7 +352,7 @@ fn poisson() {
     let [q, p] = [2.5, 4.0].map(|mean| Univariate(Poisson::new(mean).unwrap()));
     let ratio = |k: f64| ln(&q, k) - ln(&p, k);
     // Beyond 200 nothing is left.
-    let terms = (0..200).map(|k| f64::from(k)).map(|k| ln(&q, k).exp() * ratio(k));
+    let terms = (0..200).map(f64::from).map(|k| ln(&q, k).exp() * ratio(k));
     let oracle = Quadrature { value: terms.sum(), error: 0.0 };
     let sampler = rand_distr::Poisson::new(2.5).unwrap();
     // k times a slope < 0, of a count that is sub-gamma with variance λ and the scale ⅓ above (Boucheron et al. 2013, §2.4).

