@@ -74,7 +74,6 @@ fn spread(q: &impl Density, integral: &impl Fn(Function) -> Quadrature, f: impl 
 }
 
 /// D(q‖p) and H(q, p) of densities on the line, with a sampler of q.
-#[allow(clippy::too_many_arguments)]
 fn on_the_line<Q: Density + Sync, P: Density + Sync>(
     pair: &str,
     (q, p): (&Q, &P),
