@@ -119,6 +119,14 @@ pub enum Error {
         /// The error that was allowed.
         tolerance: f64,
     },
+    /// Something that is known for other arguments in closed form.
+    #[error("{what} has no closed form; take {instead}")]
+    NoClosedForm {
+        /// What was asked for.
+        what: &'static str,
+        /// What to compute it with.
+        instead: &'static str,
+    },
     /// A one-dimensional family that refuses its parameters.
     #[error("statrs refuses the parameters: {0}; see the family's domain")]
     Family(String),

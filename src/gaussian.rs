@@ -7,6 +7,7 @@ mod cdf;
 mod cholesky;
 
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
+pub(crate) use cdf::normal_mass;
 use cholesky::{check_symmetric, cholesky, multiply_rows, solve_rows};
 pub(crate) use cholesky::{rank, variance_inflation};
 use nalgebra::{DMatrix, DVector, RowDVector};

@@ -11,6 +11,7 @@
 //! | [`categorical`] | distributions on finitely many outcomes |
 //! | [`univariate`] | one-dimensional families, from statrs |
 //! | [`mle`] | log likelihood, mergeable sufficient statistics, the fit, gradients |
+//! | [`kl`] | the Kullback–Leibler divergence, entropy, cross-entropy, total variation |
 //! | [`monte_carlo`] | random numbers by name, estimates with standard errors |
 //! | [`check`] | a closed form against an estimate, as a test with stated error probabilities |
 //! | [`quadrature`] | integrals with an estimate of their error |
@@ -27,6 +28,7 @@ pub mod display;
 pub mod error;
 pub mod figure;
 pub mod gaussian;
+pub mod kl;
 pub mod mixture;
 pub mod mle;
 pub mod monte_carlo;
@@ -44,6 +46,10 @@ pub mod prelude {
     pub use crate::error::{Error, Result};
     pub use crate::figure::Figure;
     pub use crate::gaussian::{Density, Gaussian};
+    pub use crate::kl::{
+        bretagnolle_huber, cross_entropy, entropy, kl, kl_by_monte_carlo, kl_by_quadrature, pinsker, total_variation,
+        total_variation_by_monte_carlo, total_variation_by_quadrature,
+    };
     pub use crate::mixture::{Mixture, ln_sum_exp};
     pub use crate::mle::{GaussianStats, ln_likelihood};
     pub use crate::monte_carlo::{Estimate, Generator, draws, estimate, estimates, rng};

@@ -308,15 +308,20 @@ pub fn integrate_line<T: Integrand>(
     tolerance: f64,
     f: impl Fn(f64) -> T,
 ) -> Result<Quadrature> {
-    check_place(center, scale)?;
-    if scale < 0.0 {
-        return Err(Error::Domain { what: "the integrand's scale", value: scale, domain: "positive" });
-    }
+    check_line(center, scale)?;
     let node = |t: f64| {
         let u = FRAC_PI_2 * t.sinh();
         (center + scale * u.sinh(), scale * u.cosh() * FRAC_PI_2 * t.cosh())
     };
     trapezoidal(-4.625, 4.625, tolerance, node, f)
+}
+
+pub(crate) fn check_line(center: f64, scale: f64) -> Result<()> {
+    check_place(center, scale)?;
+    if scale < 0.0 {
+        return Err(Error::Domain { what: "the integrand's scale", value: scale, domain: "positive" });
+    }
+    Ok(())
 }
 
 fn check_place(place: f64, scale: f64) -> Result<()> {

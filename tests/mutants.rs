@@ -5,6 +5,7 @@
 //! mutant is indeed consistent.
 
 use generative_models::check::{Entries, Report, Verdict};
+use generative_models::kl;
 use generative_models::prelude::*;
 use generative_models::statrs::distribution::{ContinuousCDF, Normal};
 
@@ -155,7 +156,7 @@ fn cross_entropy() -> [Row; 2] {
     };
     let h = |d: f64, (trace, distance, ln_det)| 0.5 * (d * (2.0 * PI).ln() + ln_det + trace + distance);
     let (trace, distance, ln_det) = parts(&p, &q);
-    let right = h(2.0, parts(&p, &q));
+    let right = kl::cross_entropy(&p, &q).unwrap();
     let cells = || {
         let (halved, d) = (Moved(2.0 * right), Moved(h(1.0, parts(&p, &q))));
         let (swapped, sign) = (Moved(h(2.0, parts(&q, &p))), Moved(h(2.0, (trace, distance, -ln_det))));
@@ -175,13 +176,13 @@ fn log_ratio() -> [Row; 2] {
         let trace = q.solve_covariance(p.covariance()).unwrap().trace();
         (trace, q.mahalanobis_squared(p.mean()).unwrap(), q.ln_det_covariance() - p.ln_det_covariance())
     };
-    let kl = |d: f64, (trace, distance, ln_det)| 0.5 * (trace + distance - d + ln_det);
+    let mutant = |d: f64, (trace, distance, ln_det)| 0.5 * (trace + distance - d + ln_det);
     let (trace, distance, ln_det) = parts(&p, &q);
-    let right = kl(2.0, parts(&p, &q));
+    let right = kl::kl(&p, &q).unwrap();
     let cells = || {
-        let (halved, d) = (Moved(2.0 * right), Moved(kl(0.0, parts(&p, &q))));
-        let (swapped, sign) = (Moved(kl(2.0, parts(&q, &p))), Moved(kl(2.0, (trace, distance, -ln_det))));
-        [Moved(1.01 * right), halved, d, swapped, sign, Moved(kl(2.0, (trace, 0.0, ln_det))), Absent(NO_N)]
+        let (halved, d) = (Moved(2.0 * right), Moved(mutant(0.0, parts(&p, &q))));
+        let (swapped, sign) = (Moved(mutant(2.0, parts(&q, &p))), Moved(mutant(2.0, (trace, distance, -ln_det))));
+        [Moved(1.01 * right), halved, d, swapped, sign, Moved(mutant(2.0, (trace, 0.0, ln_det))), Absent(NO_N)]
     };
     let bound = Bound::log_ratio(&p, &q).unwrap();
     let value = |x: &DVector<f64>| ln_pdf_2d(&p, x) - ln_pdf_2d(&q, x);
