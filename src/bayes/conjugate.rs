@@ -576,7 +576,7 @@ impl Conjugate for BetaBernoulli {
             let domain = "above 2: with a = b = 1 the density is constant and every θ a maximum";
             return Err(Error::Domain { what: "the sum of a beta density's shapes", value: 2.0, domain });
         }
-        Ok(DVector::from_element(1, (a - 1.0) / ((a - 1.0) + (b - 1.0))))
+        Ok(DVector::from_element(1, 1.0 / (1.0 + (b - 1.0) / (a - 1.0))))
     }
 }
 
@@ -677,6 +677,8 @@ impl Conjugate for GammaPoisson {
             let domain = "at least 1: below, the density grows without bound at 0; observe more, or take the mean";
             return Err(Error::Domain { what: "the shape α of a gamma density's maximum", value: shape, domain });
         }
-        Ok(DVector::from_element(1, (shape - 1.0) / self.0.rate()))
+        let mode = (shape - 1.0) / self.0.rate();
+        in_range("the mode of the gamma density", [&mode])?;
+        Ok(DVector::from_element(1, mode))
     }
 }

@@ -67,7 +67,7 @@ impl Axis {
 /// let grid = GridPosterior::new(&[(0.0..1.0, 200)], |theta| prior.ln_joint(theta, &data))?;
 /// let evidence = grid.ln_evidence();
 /// assert!((evidence.value - prior.ln_evidence(&data)?).abs() <= evidence.error && evidence.error < 1e-9);
-/// assert!((grid.mean()[0] - 9.0 / 14.0).abs() < 1e-9 && grid.edge_mass() < 1e-10);
+/// assert!((grid.mean()[0] - 9.0 / 14.0).abs() < 1e-8 && grid.edge_mass() < 1e-8);
 /// let figure = Figure::new("posterior").line(&grid.frame(&["θ"])?, "θ", "density");
 /// # assert!(figure.png().is_ok());
 /// # Ok::<(), Error>(())

@@ -7,8 +7,12 @@ use crate::mixture::ln_sum_exp;
 /// from 0.7 on, no practical number of draws makes the mean reliable.
 ///
 /// A generalised Pareto distribution is fitted to what the M largest weights exceed the next one by, M = ⌈3√N⌉ for N > 225 and ⌊N/5⌋
-/// otherwise, and its shape k drawn towards ½ as if by ten more weights, k̂ = (M k + 5)/(M + 10). It is −∞ where the M largest
-/// weights are all equal, and ∞ where they differ by more than double precision can hold.
+/// otherwise, and its shape k drawn towards ½ as if by ten more weights, k̂ = (M k + 5)/(M + 10). Where a quarter of these M weights do not
+/// exceed the next one at all there is no shape to fit: then k̂ is −∞ if the equal weights make up most of the tail's sum, as when all
+/// are equal, and ∞ if the others do.
+///
+/// The tail of N draws may be another than that of more: for a normal proposal of deviation s < 1 to the standard normal k is
+/// 1 − s² in the limit, and the fit approaches it from below like 1/ln N.
 ///
 /// # Errors
 /// [`Error::Domain`] for fewer than 25 weights, one that is NaN or ∞, or weights that are all zero.
@@ -30,7 +34,7 @@ pub fn pareto_k(ln_weights: &[f64]) -> Result<f64> {
     if n < 25 {
         return domain("the number of weights", n as f64, "at least 25, of which the largest 5 make a tail");
     }
-    if let Some(&wrong) = ln_weights.iter().find(|ln| !(**ln < f64::INFINITY)) {
+    if let Some(&wrong) = ln_weights.iter().find(|ln| ln.is_nan() || **ln == f64::INFINITY) {
         return domain("a log weight", wrong, "a number, or −∞ where the weight is zero");
     }
     let m = if n > 225 { (3.0 * (n as f64).sqrt()).ceil() as usize } else { n / 5 };
@@ -45,13 +49,13 @@ pub fn pareto_k(ln_weights: &[f64]) -> Result<f64> {
             "finite: all weights are zero; take a proposal closer to the posterior",
         );
     }
-    if largest == threshold {
-        return Ok(f64::NEG_INFINITY);
-    }
     let excess: Vec<f64> = tail.iter().map(|&ln| difference(ln - largest, threshold - largest)).collect();
-    let k = shape(&excess);
     let m = m as f64;
-    Ok((m * k + 5.0) / (m + 10.0))
+    match shape(&excess) {
+        Some(k) => Ok((m * k + 5.0) / (m + 10.0)),
+        None if excess.iter().sum::<f64>() <= m * (threshold - largest).exp() => Ok(f64::NEG_INFINITY),
+        None => Ok(f64::INFINITY),
+    }
 }
 
 /// eᵃ − eᵇ for a ≥ b, also where they nearly agree.
@@ -60,13 +64,14 @@ fn difference(a: f64, b: f64) -> f64 {
 }
 
 /// The shape of the generalised Pareto distribution with density (1 + k x/σ)^(−1−1/k)/σ that fits the increasing `x`: the mean of
-/// ln(1 − b x) at the mean of b = −k/σ over its profile likelihood, on a grid of b that the quartile and the maximum place.
-fn shape(x: &[f64]) -> f64 {
+/// ln(1 − b x) at the mean of b = −k/σ over its profile likelihood, on a grid of b that the quartile and the maximum place; None
+/// if the quartile is zero.
+fn shape(x: &[f64]) -> Option<f64> {
     let n = x.len() as f64;
     let quartile = x[(n / 4.0 + 0.5) as usize - 1];
     let largest = x[x.len() - 1];
     if !quartile.recip().is_finite() {
-        return f64::INFINITY;
+        return None;
     }
     let shape_at = |b: f64| x.iter().map(|x| (-b * x).ln_1p()).sum::<f64>() / n;
     // −b/k is 1/σ, the exponential distribution's at b = 0.
@@ -79,5 +84,5 @@ fn shape(x: &[f64]) -> f64 {
     let grid: Vec<f64> = (0..points as usize).map(point).collect();
     let ln_weights: Vec<f64> = grid.iter().map(|&b| ln_likelihood(b)).collect();
     let total = ln_sum_exp(&ln_weights);
-    shape_at(grid.iter().zip(&ln_weights).map(|(b, ln)| b * (ln - total).exp()).sum())
+    Some(shape_at(grid.iter().zip(&ln_weights).map(|(b, ln)| b * (ln - total).exp()).sum()))
 }
