@@ -82,12 +82,19 @@ fn times_ln(x: f64, y: f64) -> f64 {
     if x == 0.0 { 0.0 } else { x * y.ln() }
 }
 
+/// Up to 1e300, so that ln Γ does not overflow.
 fn positive(what: &'static str, value: f64) -> Result<f64> {
-    if value > 0.0 && value.is_finite() {
+    if value > 0.0 && value <= 1e300 {
         return Ok(value);
     }
-    let domain = "positive and finite: an improper prior has no evidence; take a small positive number for a vague one";
+    let domain =
+        "positive and at most 1e300: an improper prior has no evidence; take a small positive number for a vague one";
     Err(Error::Domain { what, value, domain })
+}
+
+fn finite_evidence(ln_evidence: f64) -> Result<f64> {
+    in_range("the log evidence", [&ln_evidence])?;
+    Ok(ln_evidence)
 }
 
 /// θ of the right length, its entries finite.
@@ -112,7 +119,7 @@ fn check_parameter(d: usize, theta: &DVector<f64>) -> Result<()> {
 /// # Ok::<(), Error>(())
 /// ```
 ///
-/// Source: Bishop (2006), *Pattern Recognition and Machine Learning*, eqs. 2.141 f. in d dimensions, §2.3.6.
+/// Source: Gelman, Carlin, Stern, Dunson, Vehtari and Rubin (2013), *Bayesian Data Analysis*, 3rd ed., §3.5.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NormalMean {
     prior: Gaussian,
@@ -194,11 +201,12 @@ impl Conjugate for NormalMean {
         Ok(-0.5 * (n * (d * (2.0 * PI).ln() + self.noise.ln_det_covariance()) + trace + distance))
     }
 
-    /// Bayes' formula solved for p(D) = p(D, μ) / p(μ | D), which holds at any μ; at the posterior mean no two large terms cancel.
+    /// Bayes' formula solved for p(D) = p(D, μ) / p(μ | D), which holds at any μ (Besag 1989, *Biometrika* 76, 183); at the posterior mean
+    /// no two large terms cancel.
     fn ln_evidence(&self, data: &GaussianStats) -> Result<f64> {
         let posterior = self.posterior(data)?;
         let mean = posterior.mode()?;
-        Ok(self.ln_joint(&mean, data)? - posterior.ln_pdf(&mean)?)
+        finite_evidence(self.ln_joint(&mean, data)? - posterior.ln_pdf(&mean)?)
     }
 
     fn mode(&self) -> Result<DVector<f64>> {
@@ -241,7 +249,7 @@ impl NormalInverseGamma {
     /// The prior with m, κ (for how many observations it counts), α and β.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] for m, [`Error::Domain`] unless κ, α and β are positive and finite.
+    /// [`Error::NotFinite`] for m, [`Error::Domain`] unless κ, α and β are positive and at most 1e300.
     pub fn new(mean: f64, count: f64, shape: f64, rate: f64) -> Result<Self> {
         finite("the prior's mean", [&mean], |_| "m".into())?;
         Ok(Self {
@@ -359,7 +367,8 @@ impl Conjugate for NormalInverseGamma {
         let n = data.count() as f64;
         let counts = 0.5 * (self.count / posterior.count).ln();
         let rates = self.shape * (self.rate / posterior.rate).ln() - 0.5 * n * posterior.rate.ln();
-        Ok(counts + rates + ln_gamma(posterior.shape) - ln_gamma(self.shape) - 0.5 * n * (2.0 * PI).ln())
+        let shapes = ln_gamma(posterior.shape) - ln_gamma(self.shape);
+        finite_evidence(counts + rates + shapes - 0.5 * n * (2.0 * PI).ln())
     }
 
     fn mode(&self) -> Result<DVector<f64>> {
@@ -473,7 +482,7 @@ impl BetaBernoulli {
     /// The prior with shapes a and b.
     ///
     /// # Errors
-    /// [`Error::Domain`] unless both are positive and finite.
+    /// [`Error::Domain`] unless both are positive and at most 1e300.
     pub fn new(a: f64, b: f64) -> Result<Self> {
         Ok(Self(Beta::new(positive("the prior's shape a", a)?, positive("the prior's shape b", b)?)?))
     }
@@ -556,9 +565,7 @@ impl Conjugate for BetaBernoulli {
 
     fn ln_evidence(&self, data: &Counts) -> Result<f64> {
         let ((a, b), (ones, zeros)) = (self.shapes(), ones_and_zeros(data)?);
-        let ln_evidence = ln_beta(a + ones, b + zeros) - ln_beta(a, b);
-        in_range("the log evidence", [&ln_evidence])?;
-        Ok(ln_evidence)
+        finite_evidence(ln_beta(a + ones, b + zeros) - ln_beta(a, b))
     }
 
     /// (a−1)/(a+b−2)
@@ -605,7 +612,7 @@ impl GammaPoisson {
     /// The prior with shape α and rate β.
     ///
     /// # Errors
-    /// [`Error::Domain`] unless both are positive and finite.
+    /// [`Error::Domain`] unless both are positive and at most 1e300.
     pub fn new(shape: f64, rate: f64) -> Result<Self> {
         Ok(Self(Gamma::new(positive("the prior's shape α", shape)?, positive("the prior's rate β", rate)?)?))
     }
@@ -665,9 +672,7 @@ impl Conjugate for GammaPoisson {
         let (shape, rate) = (self.0.shape(), self.0.rate());
         let (sum, n) = (data.sum as f64, data.count as f64);
         let rates = -shape * (n / rate).ln_1p() - sum * (rate + n).ln();
-        let ln_evidence = rates + ln_gamma(shape + sum) - ln_gamma(shape) - data.ln_factorials;
-        in_range("the log evidence", [&ln_evidence])?;
-        Ok(ln_evidence)
+        finite_evidence(rates + ln_gamma(shape + sum) - ln_gamma(shape) - data.ln_factorials)
     }
 
     /// (α−1)/β
