@@ -127,6 +127,43 @@ pub enum Error {
         /// What to compute it with.
         instead: &'static str,
     },
+    /// A number that cannot be a count.
+    #[error("the count at {at} is {value}; it must be a whole number from 0 to 2⁵³: mend or remove that row")]
+    Count {
+        /// The number.
+        value: f64,
+        /// Where it stands.
+        at: String,
+    },
+    /// A log density or log weight that is NaN or ∞.
+    #[error(
+        "{what} is {value} at θ = {at:?}; it must be a number, or −∞ where the density is zero: keep to where it is finite"
+    )]
+    LnDensity {
+        /// What was computed.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// The parameter.
+        at: Vec<f64>,
+    },
+    /// An ascent that ended without a maximum.
+    #[error(
+        "the ascent found no maximum: after {steps} steps, at θ = {at:?} with the value {value} and an expected gain of {gain:e}, \
+         {problem}"
+    )]
+    NoMaximum {
+        /// How many steps it took.
+        steps: usize,
+        /// The last parameter.
+        at: Vec<f64>,
+        /// The value there.
+        value: f64,
+        /// What another step promises, in nats.
+        gain: f64,
+        /// What is wrong, and what to do.
+        problem: &'static str,
+    },
     /// A one-dimensional family that refuses its parameters.
     #[error("statrs refuses the parameters: {0}; see the family's domain")]
     Family(String),

@@ -11,6 +11,7 @@
 //! | [`categorical`] | distributions on finitely many outcomes |
 //! | [`univariate`] | one-dimensional families, from statrs |
 //! | [`mle`] | log likelihood, mergeable sufficient statistics, the fit, gradients |
+//! | [`bayes`] | conjugate pairs, posteriors on a grid, the maximum of a posterior, evidence |
 //! | [`kl`] | the Kullback–Leibler divergence, entropy, cross-entropy, total variation |
 //! | [`monte_carlo`] | random numbers by name, estimates with standard errors |
 //! | [`check`] | a closed form against an estimate, as a test with stated error probabilities |
@@ -21,6 +22,7 @@
 
 #![warn(missing_docs)]
 
+pub mod bayes;
 pub mod categorical;
 pub mod check;
 pub mod data;
@@ -39,6 +41,10 @@ pub use {nalgebra, num_dual, plotters, polars, rand, rand_chacha, rand_distr, se
 
 /// What a notebook needs: `use generative_models::prelude::*;`
 pub mod prelude {
+    pub use crate::bayes::{
+        BetaBernoulli, Conjugate, Counts, GammaPoisson, GridPosterior, ImportanceWeights, NormalInverseGamma,
+        NormalMean, maximise,
+    };
     pub use crate::categorical::Categorical;
     pub use crate::check::{Bound, DistributionFunction, Exact, JointDistributionFunction, MonteCarlo, Power};
     pub use crate::data;
