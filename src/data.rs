@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use nalgebra::DMatrix;
 use polars::prelude::{Column, DataFrame, DataType};
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ pub fn iris() -> Result<DataFrame> {
     read_csv(path("iris.csv"))
 }
 
-/// Chemical analyses of 178 wines from three cultivators of one region: thirteen constituents and the cultivator, A to C.
+/// Chemical analyses of 178 wines from three cultivars (varieties of vine) of one region: thirteen constituents and the cultivar, A to C.
 ///
 /// # Errors
 /// Those of [`read_csv`] if the file in the project's `data` folder is missing or broken.
@@ -124,9 +125,9 @@ pub fn patches(picture: impl AsRef<Path>, height: usize, width: usize, stride: u
 /// # Errors
 /// [`Error::NoColumn`] if there is none; [`Error::Column`] as [`matrix`] has it.
 pub fn pixels(images: &DataFrame) -> Result<DMatrix<f64>> {
-    let names = images.get_column_names();
+    let names: HashSet<&str> = images.get_column_names().into_iter().map(|name| name.as_str()).collect();
     let pixels: Vec<String> =
-        (0..).map(|k| format!("pixel {k}")).take_while(|name| names.iter().any(|n| *n == name)).collect();
+        (0..).map(|k| format!("pixel {k}")).take_while(|name| names.contains(name.as_str())).collect();
     if pixels.is_empty() {
         column(images, "pixel 0")?;
     }

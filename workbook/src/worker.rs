@@ -193,6 +193,13 @@ fn judge(cell: &CodeCell, execution: &Execution) -> (Vec<Check>, Vec<String>) {
             check.expected
         ));
     }
+    // Where the kernel cannot show a value because it moves a variable, it prints it as for debugging.
+    let text = execution.display.get("text/plain").into_iter().chain(&execution.stdout);
+    if text.into_iter().any(|text| text.starts_with("Figure {")) {
+        wrong.push(
+            "a figure is printed instead of shown: the last expression moves a variable; clone it there".to_owned(),
+        );
+    }
     // The failed `?` of a cell shows on standard error alone.
     let stderr = execution.stderr.join("\n");
     let failure = match (&execution.error, execution.stderr.is_empty()) {

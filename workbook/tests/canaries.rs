@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Canary, and what the program must say about it.
-const WRONG: [(&str, &str); 16] = [
+const WRONG: [(&str, &str); 17] = [
     ("abort", "cell 1 (std::process::abort();): Subprocess terminated with status: signal: 6"),
     ("compile-error", "cell 1 (let x: f64 = 1.0;): error[E0277]: cannot add `&str` to `f64`"),
     ("does-not-raise", "cell 1 (let x: i32 = 1;): the cell is tagged raises-exception but did not fail"),
@@ -14,6 +14,7 @@ const WRONG: [(&str, &str); 16] = [
     ("endless-loop", "cell 1 (loop {}): the cell ran for longer than 20 s and was stopped"),
     ("exit", "cell 1 (std::process::exit(0);): Subprocess terminated with status: exit status: 0"),
     ("false-check", "the check \"X1 two and two\" does not stand: refuted, expected consistent"),
+    ("figure-as-text", "cell 3 (same(figure)): a figure is printed instead of shown"),
     ("no-checks", "it makes no check"),
     ("no-refutation", "the check \"X2 two and two again\" does not stand: consistent, expected refuted"),
     ("panic", "one is not two"),
@@ -56,7 +57,7 @@ fn every_wrong_notebook_fails_with_the_right_message() {
     let output = workbook(&arguments);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stdout);
-    assert!(said.contains("FAILED: 16 of 16 notebooks."));
+    assert!(said.contains("FAILED: 17 of 17 notebooks."));
 
     let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     assert_eq!(report["succeeded"], false);
