@@ -165,6 +165,17 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: &'static str,
     },
+    /// A component of a mixture that shrinks onto a few samples, where the likelihood has no maximum.
+    #[error(
+        "component {component} of the mixture has collapsed onto {samples:.1} samples, where the likelihood grows without bound; take fewer \
+         components or more starts, and drop repeated samples"
+    )]
+    Collapse {
+        /// Index of the component, from 0.
+        component: usize,
+        /// The sum of its responsibilities.
+        samples: f64,
+    },
     /// A gradient ascent on the ELBO that went wrong on its way.
     #[error(
         "the ascent failed after {steps} good steps: {problem}. Take a smaller rate, more draws or another start; the error holds the \

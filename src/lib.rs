@@ -64,7 +64,7 @@ pub mod prelude {
         bretagnolle_huber, cross_entropy, entropy, kl, kl_by_monte_carlo, kl_by_quadrature, pinsker, total_variation,
         total_variation_by_monte_carlo, total_variation_by_quadrature,
     };
-    pub use crate::mixture::{Mixture, ln_sum_exp};
+    pub use crate::mixture::{ExpectationMaximisation, Mixture, MixtureFit, ln_sum_exp};
     pub use crate::mle::{GaussianStats, ln_likelihood};
     pub use crate::monte_carlo::{Estimate, Generator, draws, estimate, estimates, rng};
     pub use crate::quadrature::{Quadrature, cubature, gauss_hermite, integrate, integrate_half_line, integrate_line};
