@@ -2,6 +2,7 @@
 //! the ascents reach against closed forms.
 
 use generative_models::check::Report;
+use generative_models::elbo::Ascent;
 use generative_models::num_dual::{DualNum, DualSVec64};
 use generative_models::prelude::*;
 
@@ -544,32 +545,37 @@ fn ascent<E, A>(name: &str, estimator: E, ascent: A) -> VariationalInference<'_,
 fn ascents_reach_the_posterior() {
     let model = example();
     let best = model.ln_evidence();
-    let start = || FullRank::standard(2).unwrap();
-    fn gap(best: f64, model: &LinearGaussian, fit: Result<Fit<FullRank>>) -> f64 {
-        let fit = fit.unwrap();
-        assert!(fit.converged);
-        best - elbo(model, &fit.q).unwrap()
+    fn gap<E, A>(inference: VariationalInference<'_, E, A>, model: &LinearGaussian) -> f64
+    where
+        E: GradientEstimator<LinearGaussian, FullRank>,
+        A: Ascent<FullRank>,
+    {
+        let fit = inference.fit(model, FullRank::standard(2).unwrap()).unwrap();
+        assert!(fit.converged, "{}: {:?} ± {}", inference.name, fit.elbo.mean(), fit.elbo.standard_error());
+        model.ln_evidence() - elbo(model, &fit.q).unwrap()
     }
     let adam = Adam { rate: 0.05, decay: 500.0 };
-    let exact = VariationalInference { tolerance: 1e-9, ..ascent("exact", Analytic, adam) };
-    assert!(gap(best, &model, exact.fit(&model, start())) < 1e-6);
+    let missing = gap(VariationalInference { tolerance: 1e-9, ..ascent("exact", Analytic, adam) }, &model);
+    assert!(missing < 1e-6, "{missing}");
     let natural = Natural { rate: 0.5, decay: f64::INFINITY };
     let exact = VariationalInference { tolerance: 1e-12, window: 5, ..ascent("natural", Analytic, natural) };
-    let fit = exact.fit(&model, start()).unwrap();
+    let fit = exact.fit(&model, FullRank::standard(2).unwrap()).unwrap();
     assert!(best - elbo(&model, &fit.q).unwrap() < 1e-12 && fit.history.height() < 200);
-    let plain = Plain { rate: 0.05, decay: 500.0 };
-    let landing = gap(best, &model, ascent("landing", StickingTheLanding, adam).fit(&model, start()));
-    assert!(landing < 1e-3, "{landing}");
-    for (name, gap) in [
-        ("path, plain", gap(best, &model, ascent("plain", Reparameterized, plain).fit(&model, start()))),
-        ("path", gap(best, &model, ascent("path", Reparameterized, adam).fit(&model, start()))),
-        ("entropy", gap(best, &model, ascent("entropy", AnalyticEntropy, adam).fit(&model, start()))),
-        ("kl", gap(best, &model, ascent("kl", AnalyticKl, adam).fit(&model, start()))),
-        ("leave one out", gap(best, &model, ascent("leave one out", LeaveOneOut, adam).fit(&model, start()))),
-        ("natural", gap(best, &model, ascent("n", StickingTheLanding, natural).fit(&model, start()))),
-    ] {
-        assert!((0.0..0.05).contains(&gap), "{name}: {gap}");
+    // Those whose value and gradient do not vary at the posterior.
+    let landing = gap(ascent("landing", StickingTheLanding, adam), &model);
+    let with_natural = gap(ascent("natural landing", StickingTheLanding, natural), &model);
+    let baseline = gap(ascent("baseline", LeaveOneOut, adam), &model);
+    assert!(landing.max(with_natural).max(baseline) < 1e-2, "{landing} {with_natural} {baseline}");
+    // Where they do it takes longer windows to tell that the rise has ended.
+    fn long<E, A>(name: &str, estimator: E, ascent: A) -> VariationalInference<'_, E, A> {
+        VariationalInference { name, estimator, ascent, draws: 8, steps: 20_000, window: 1000, tolerance: 0.1 }
     }
+    let plain = Plain { rate: 0.05, decay: 500.0 };
+    let path = gap(long("path", Reparameterized, plain), &model);
+    let entropy = gap(long("entropy", AnalyticEntropy, adam), &model);
+    let divergence = gap(long("divergence", AnalyticKl, adam), &model);
+    let score = gap(long("score", ScoreFunction, adam), &model);
+    assert!(path.max(entropy).max(divergence).max(score) < 0.05, "{path} {entropy} {divergence} {score}");
     // The best of the independent normals has too small variances, by the closed form.
     let exact = VariationalInference { tolerance: 1e-10, ..ascent("mean field", Analytic, adam) };
     let fit = exact.fit(&model, MeanField::standard(2).unwrap()).unwrap();
@@ -602,9 +608,14 @@ fn logistic_regression_against_quadrature() {
     assert!((fit.elbo.mean() - at_q.value).abs() < 6.0 * fit.elbo.standard_error() + 1e-3);
     let moment = |i: usize| plane(&model, &wide, |z| z[i]).value / ln_evidence.value.exp();
     (0..2).for_each(|i| assert!((q.mean()[i] - moment(i)).abs() < 0.1 * q.covariance()[(i, i)].sqrt()));
+    // k̂ tells the fit from one that is far too narrow.
     let weights = importance_weights("logistic", 20_000, &model, &fit.q).unwrap();
-    assert!(weights.pareto_k().unwrap() < weights.pareto_k_limit());
     assert!((weights.ln_evidence() - ln_evidence.value).abs() < 6.0 * weights.standard_error());
+    let narrow = FullRank::new(q.mean().clone(), q.covariance() * 0.2).unwrap();
+    let narrow = importance_weights("narrow", 20_000, &model, &narrow).unwrap();
+    let (k, limit) = (weights.pareto_k().unwrap(), narrow.pareto_k_limit());
+    let of_narrow = narrow.pareto_k().unwrap();
+    assert!(of_narrow > limit && k < of_narrow, "{k} {of_narrow} {limit}");
 }
 
 #[test]

@@ -135,7 +135,9 @@ impl ExpectationMaximisation<'_> {
             // Of gains that are rounding the ratio says nothing, and nothing is left to gain.
             let rounding = data.nrows() as f64 * f64::EPSILON * ln_likelihood.abs();
             let ratio = gain / before.1;
-            if gain <= rounding || (ratio < 1.0 && before.1.is_finite() && gain * ratio / (1.0 - ratio) <= self.tolerance) {
+            if gain <= rounding
+                || (ratio < 1.0 && before.1.is_finite() && gain * ratio / (1.0 - ratio) <= self.tolerance)
+            {
                 return Ok(MixtureFit { mixture, ln_likelihoods, converged: true, collapsed: 0 });
             }
         }
