@@ -1,6 +1,7 @@
 //! What can go wrong, in one type: every message names the value at fault and what to do about it.
 
 use nalgebra::DMatrix;
+use polars::prelude::DataFrame;
 use std::path::PathBuf;
 
 /// The error of every fallible function of this crate.
@@ -163,6 +164,32 @@ pub enum Error {
         gain: f64,
         /// What is wrong, and what to do.
         problem: &'static str,
+    },
+    /// A component of a mixture that shrinks onto a few samples, where the likelihood has no maximum.
+    #[error(
+        "component {component} of the mixture has collapsed onto {samples:.1} samples, where the likelihood grows without bound; take fewer \
+         components or more starts, and drop repeated samples"
+    )]
+    Collapse {
+        /// Index of the component, from 0.
+        component: usize,
+        /// The sum of its responsibilities.
+        samples: f64,
+    },
+    /// A gradient ascent on the ELBO that went wrong on its way.
+    #[error(
+        "the ascent failed after {steps} good steps: {problem}. Take a smaller rate, more draws or another start; the error holds the \
+         last good parameters of q and the history"
+    )]
+    Ascent {
+        /// How many steps have an ELBO and a gradient.
+        steps: usize,
+        /// φ at the last of them.
+        parameters: Vec<f64>,
+        /// The history of these steps.
+        history: Box<DataFrame>,
+        /// What went wrong then.
+        problem: Box<Error>,
     },
     /// A one-dimensional family that refuses its parameters.
     #[error("statrs refuses the parameters: {0}; see the family's domain")]

@@ -13,6 +13,7 @@
 //! | [`mle`] | log likelihood, mergeable sufficient statistics, the fit, gradients |
 //! | [`bayes`] | conjugate pairs, posteriors on a grid, the maximum of a posterior, evidence |
 //! | [`kl`] | the Kullback–Leibler divergence, entropy, cross-entropy, total variation |
+//! | [`elbo`] | variational inference: models, families, gradients of the ELBO, ascent |
 //! | [`monte_carlo`] | random numbers by name, estimates with standard errors |
 //! | [`check`] | a closed form against an estimate, as a test with stated error probabilities |
 //! | [`quadrature`] | integrals with an estimate of their error |
@@ -27,6 +28,7 @@ pub mod categorical;
 pub mod check;
 pub mod data;
 pub mod display;
+pub mod elbo;
 pub mod error;
 pub mod figure;
 pub mod gaussian;
@@ -49,6 +51,12 @@ pub mod prelude {
     pub use crate::check::{Bound, DistributionFunction, Exact, JointDistributionFunction, MonteCarlo, Power};
     pub use crate::data;
     pub use crate::display::Show;
+    pub use crate::elbo::{
+        Adam, Amortised, Analytic, AnalyticEntropy, AnalyticKl, Draws, DualModel, Family, Fisher, Fit, FullRank,
+        GradientEstimator, LeaveOneOut, LinearGaussian, LogisticRegression, MeanField, MixtureMeans, Model, Natural,
+        NormalPrior, Plain, Ppca, Progress, Quadratic, Reparameterized, ScoreFunction, StickingTheLanding,
+        VariationalInference, elbo, elbo_by_monte_carlo, gradient_estimates, importance_weights,
+    };
     pub use crate::error::{Error, Result};
     pub use crate::figure::Figure;
     pub use crate::gaussian::{Density, Gaussian};
@@ -56,7 +64,7 @@ pub mod prelude {
         bretagnolle_huber, cross_entropy, entropy, kl, kl_by_monte_carlo, kl_by_quadrature, pinsker, total_variation,
         total_variation_by_monte_carlo, total_variation_by_quadrature,
     };
-    pub use crate::mixture::{Mixture, ln_sum_exp};
+    pub use crate::mixture::{ExpectationMaximisation, Mixture, MixtureFit, ln_sum_exp};
     pub use crate::mle::{GaussianStats, ln_likelihood};
     pub use crate::monte_carlo::{Estimate, Generator, draws, estimate, estimates, rng};
     pub use crate::quadrature::{Quadrature, cubature, gauss_hermite, integrate, integrate_half_line, integrate_line};

@@ -1,4 +1,6 @@
-//! Mixtures of normals.
+//! Mixtures of normals, and their maximum likelihood fit.
+
+mod em;
 
 use crate::categorical::Categorical;
 use crate::error::{Error, Result, finite};
@@ -6,6 +8,8 @@ use crate::gaussian::{Density, Gaussian, same_length};
 use nalgebra::{DMatrix, DVector};
 use rand::Rng;
 use rand_distr::Distribution;
+
+pub use em::{ExpectationMaximisation, MixtureFit};
 
 /// ln Σᵢ exp(vᵢ), without overflow or underflow: −∞ for no values or if all are −∞, ∞ if one is, NaN if one is.
 ///

@@ -125,6 +125,26 @@ impl Bound {
         Self::quadratic(&b, &(matrix - DMatrix::identity(b.len(), b.len())))
     }
 
+    /// For ln p(x, z) − ln q(z) with z ~ q and a normal posterior p(z | x), whose mean is the ELBO: but for ln p(x) it is minus the log ratio, so that c₊ and c₋ change places.
+    ///
+    /// # Errors
+    /// Those of [`log_ratio`](Self::log_ratio).
+    ///
+    /// # Example
+    /// ```
+    /// use generative_models::prelude::*;
+    /// let (q, posterior) = (Gaussian::univariate(1.0, 4.0)?, Gaussian::univariate(0.0, 2.0)?);
+    /// let Bound::SubGamma { variance, above, below } = Bound::elbo(&q, &posterior)? else { unreachable!() };
+    /// assert!((variance - 1.5).abs() < 1e-14 && above == 0.0 && (below - 1.0).abs() < 1e-14);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn elbo(q: &Gaussian, posterior: &Gaussian) -> Result<Self> {
+        Ok(match Self::log_ratio(q, posterior)? {
+            Self::SubGamma { variance, above, below } => Self::SubGamma { variance, above: below, below: above },
+            other => other,
+        })
+    }
+
     /// For −ln p₁(x) with x ~ p₀, whose mean is the cross-entropy: the quadratic form with B = AᵀΣ₁⁻¹A and
     /// b = AᵀΣ₁⁻¹(μ₀−μ₁), where Σ₀ = AAᵀ.
     ///
