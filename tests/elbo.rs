@@ -1,5 +1,5 @@
-//! Claims V1 to V7: the decomposition of the evidence, the gradients of the ELBO against quadrature, dual numbers and differences, their mutants refuted, and what
-//! the ascents reach against closed forms.
+//! Claims V1 to V7: the decomposition of the evidence, the gradients of the ELBO against quadrature, dual numbers and differences,
+//! their mutants refuted, and what the ascents reach against closed forms.
 
 use generative_models::check::Report;
 use generative_models::elbo::Ascent;
@@ -407,6 +407,62 @@ fn the_analytic_gradient_is_that_of_the_elbo() {
 }
 
 #[test]
+fn the_gradient_three_ways() {
+    // The ELBO of the published example, written out in φ = (m, λ), s = eˡ: by dual numbers, by differences and by the library.
+    let formula = DualModel::<2>::new(|phi| {
+        let (m, ln_s) = (phi[0], phi[1]);
+        let square = (ln_s * 2.0).exp();
+        let (likelihood, prior) = ((-m + 1.0).powi(2) + square, m * m + square);
+        (likelihood + prior + 2.0 * (2.0 * PI).ln()) * -0.5 + ln_s + 0.5 * (1.0 + (2.0 * PI).ln())
+    });
+    let prior = Gaussian::univariate(0.0, 1.0).unwrap();
+    let model = LinearGaussian::new(prior, dmatrix![1.0], dvector![0.0], dmatrix![1.0], dvector![1.0]).unwrap();
+    for (mean, deviation) in [(0.3, 0.4_f64.sqrt()), (-2.0, 3.0), (0.5, 0.5_f64.sqrt())] {
+        let q = MeanField::new(dvector![mean], dvector![deviation]).unwrap();
+        let phi = q.parameters();
+        let oracle = formula.gradient(&phi).unwrap().push(formula.ln_joint(&phi).unwrap());
+        let closed_form = analytic(&model, &q);
+        let check = Exact { claim: "V6", name: "∇ ELBO", closed_form, oracle, error: 1e-13, discrepancy: 1e-9 };
+        stands(check.check());
+        let differences = differences(|phi| formula.ln_joint(phi).unwrap(), &phi).push(check.oracle[2]);
+        stands(Exact { oracle: differences, error: 1e-7, discrepancy: 1e-5, ..check }.check());
+    }
+}
+
+#[test]
+fn in_many_dimensions_the_mean_is_that_of_a_cubature() {
+    // PPCA of six samples: twelve latents. The gradients are quadratic in the noise, as the ELBO is.
+    let (model, q) = ppca();
+    let noise = Gaussian::standard(q.dim()).unwrap();
+    let all = |draws: Draws| {
+        let entries = draws.gradient().iter().chain(&draws.model_gradient()).copied().collect::<Vec<f64>>();
+        DVector::from_vec(entries).push(draws.elbo().mean())
+    };
+    fn holds(
+        name: &str,
+        right: &DVector<f64>,
+        noise: &Gaussian,
+        estimate: impl Fn(&DVector<f64>) -> DVector<f64>,
+        wrong: Option<usize>,
+    ) {
+        let means: Vec<Quadrature> = (0..right.len()).map(|i| cubature(noise, |e| estimate(e)[i]).unwrap()).collect();
+        let error = means.iter().map(|mean| mean.error).fold(0.0, f64::max) + 1e-11;
+        let oracle = DVector::from_iterator(right.len(), means.iter().map(|mean| mean.value));
+        let mut closed_form = right.clone();
+        wrong.into_iter().for_each(|i| closed_form[i] *= 1.01);
+        let check = Exact { claim: "V7", name, closed_form, oracle, error, discrepancy: 1e-4 };
+        stands(if wrong.is_some() { check.expect_refuted() } else { check.check() });
+    }
+    let right = all(Analytic.at(&model, &q, &[DVector::zeros(q.dim())]).unwrap());
+    let one = |e: &DVector<f64>| [e.clone()];
+    for wrong in [None, Some(0), Some(right.len() - 2), Some(right.len() - 1)] {
+        holds("path", &right, &noise, |e| all(Reparameterized.at(&model, &q, &one(e)).unwrap()), wrong);
+        holds("landing", &right, &noise, |e| all(StickingTheLanding.at(&model, &q, &one(e)).unwrap()), wrong);
+        holds("entropy", &right, &noise, |e| all(AnalyticEntropy.at(&model, &q, &one(e)).unwrap()), wrong);
+    }
+}
+
+#[test]
 fn every_estimator_is_right_in_the_mean() {
     fn all(model: &LinearGaussian, q: &impl Family) {
         unbiased("score function", &ScoreFunction, model, q, 1, true);
@@ -609,13 +665,13 @@ fn logistic_regression_against_quadrature() {
     let moment = |i: usize| plane(&model, &wide, |z| z[i]).value / ln_evidence.value.exp();
     (0..2).for_each(|i| assert!((q.mean()[i] - moment(i)).abs() < 0.1 * q.covariance()[(i, i)].sqrt()));
     // k̂ tells the fit from one that is far too narrow.
-    let weights = importance_weights("logistic", 20_000, &model, &fit.q).unwrap();
+    let weights = importance_weights("logistic", 200_000, &model, &fit.q).unwrap();
     assert!((weights.ln_evidence() - ln_evidence.value).abs() < 6.0 * weights.standard_error());
     let narrow = FullRank::new(q.mean().clone(), q.covariance() * 0.2).unwrap();
-    let narrow = importance_weights("narrow", 20_000, &model, &narrow).unwrap();
+    let narrow = importance_weights("narrow", 200_000, &model, &narrow).unwrap();
     let (k, limit) = (weights.pareto_k().unwrap(), narrow.pareto_k_limit());
     let of_narrow = narrow.pareto_k().unwrap();
-    assert!(of_narrow > limit && k < of_narrow, "{k} {of_narrow} {limit}");
+    assert!(of_narrow > limit && k < limit, "{k} {of_narrow} {limit}");
 }
 
 #[test]
@@ -675,7 +731,8 @@ fn ppca_by_the_elbo_is_ppca_by_maximum_likelihood() {
 
 #[test]
 fn the_parameter_as_a_latent_with_a_prior() {
-    // zₙ | θ ~ N(θ, 1), xₙ | zₙ ~ N(zₙ, ½), θ ~ N(0, 4): (z, θ) is one normal latent, and the posterior of θ is that of a mean with variance 1.5.
+    // zₙ | θ ~ N(θ, 1), xₙ | zₙ ~ N(zₙ, ½), θ ~ N(0, 4): (z, θ) is one normal latent, and the posterior of θ is that of a mean with
+    // variance 1.5.
     let x = dvector![1.0, 2.5, 0.2];
     let mut covariance = DMatrix::repeat(4, 4, 4.0);
     (0..3).for_each(|i| covariance[(i, i)] += 1.0);
