@@ -40,7 +40,7 @@ pub use model::{DualModel, Model, NormalPrior, Quadratic};
 pub use ppca::Ppca;
 
 use crate::bayes::ImportanceWeights;
-use crate::error::{Result, finite};
+use crate::error::{Result, finite, in_range};
 use crate::gaussian::same_length;
 use crate::monte_carlo::{Estimate, Generator, chunks};
 
@@ -65,7 +65,7 @@ pub fn elbo(model: &impl Quadratic, q: &impl Family) -> Result<f64> {
     same_length("a block of the latent of q", precision.nrows(), l.nrows())?;
     let trace = (precision * l).dot(l);
     let elbo = model.ln_joint(&q.mean())? - 0.5 * n * trace + q.entropy();
-    crate::error::in_range("the ELBO", [&elbo])?;
+    in_range("the ELBO", [&elbo])?;
     Ok(elbo)
 }
 

@@ -121,7 +121,8 @@ fn join(first: &DVector<f64>, rest: impl IntoIterator<Item = f64>) -> DVector<f6
 ///
 /// The ELBO is smoothed over windows of steps. The ascent has converged when the mean of a window differs from that of the window
 /// before by at most `tolerance` nats, three standard errors of the difference included: where the draws vary much, longer windows
-/// or more draws are needed to tell. The standard error is that of independent steps, which those of a slow ascent are not quite.
+/// or more draws are needed to tell. The standard error is that of independent steps, which those of a slow ascent are not quite;
+/// and an ascent so slow that a window gains less than `tolerance` looks converged wherever it is.
 ///
 /// # Example
 /// ```
