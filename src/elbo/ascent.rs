@@ -336,38 +336,36 @@ impl<E, A> VariationalInference<'_, E, A> {
         let (mut rng, mut state, mut history) = (rng(self.name), A::State::default(), History::new(self.window));
         let (rate, decay) = self.ascent.schedule();
         let (mut q, mut theta) = (start, subject.parameters());
-        let mut next = q.clone();
-        for step in 0..self.steps {
+        let (mut next, mut step) = (Ok(q.clone()), 0);
+        loop {
             // What is good is known once ELBO and gradient are.
-            let evaluated = self.estimator.draw(subject.model(), &next, self.draws, &mut rng);
-            let (draws, rose) =
-                match evaluated.and_then(|draws| history.observe(&draws, self.tolerance).map(|r| (draws, r))) {
-                    Ok(evaluated) => evaluated,
-                    Err(problem) => return Err(history.failed(problem, &mut subject, &q, &theta)),
-                };
-            (q, theta) = (next, subject.parameters());
+            let evaluated = next.and_then(|next: Q| {
+                let draws = self.estimator.draw(subject.model(), &next, self.draws, &mut rng)?;
+                let rises = history.observe(&draws, self.tolerance)?;
+                Ok((next, draws, rises))
+            });
+            let (draws, rises);
+            (q, draws, rises) = match evaluated {
+                Ok(evaluated) => evaluated,
+                Err(problem) => return Err(history.failed(problem, &mut subject, &q, &theta)),
+            };
+            theta = subject.parameters();
             let (gradient, rate) = (subject.gradient(&draws), rate / (1.0 + step as f64 / decay));
             let progress = Progress { step, q: &q, elbo: draws.elbo(), gradient_norm: gradient.norm() };
             history.record(&progress, rate);
             watch(&progress);
-            if !rose || step + 1 == self.steps {
-                return Ok(Fit { q, elbo: history.smoothed(), converged: !rose, history: history.frame()? });
+            step += 1;
+            if !rises || step == self.steps {
+                return Ok(Fit { q, elbo: history.smoothed(), converged: !rises, history: history.frame()? });
             }
-            let moved = self.ascent.direction(&mut state, step + 1, &q, &gradient).and_then(|direction| {
-                let change = direction * rate;
-                let phi = q.parameters();
+            next = self.ascent.direction(&mut state, step, &q, &gradient).and_then(|direction| {
+                let (phi, change) = (q.parameters(), direction * rate);
                 same_length("the ascent's direction", phi.len() + theta.len(), change.len())?;
                 let moved = q.with_parameters(&(&phi + change.rows(0, phi.len())))?;
                 subject.set_parameters(&(&theta + change.rows(phi.len(), theta.len())))?;
                 Ok(moved)
             });
-            next = match moved {
-                Ok(moved) => moved,
-                Err(problem) => return Err(history.failed(problem, &mut subject, &q, &theta)),
-            };
         }
-        // Not reached: there is at least one step, and the last one returns.
-        Err(Error::Domain { what: "the number of steps", value: 0.0, domain: "at least 1" })
     }
 }
 
@@ -392,16 +390,16 @@ impl History {
     /// Takes in the ELBO of a step; whether the ascent still rises, or cannot yet be said to have stopped.
     fn observe(&mut self, draws: &Draws, tolerance: f64) -> Result<bool> {
         self.elbos.push(draws.elbo().mean());
-        let (n, window) = (self.elbos.len(), self.window);
-        let risen = self.check(n, window, tolerance);
+        let rises = self.rises(tolerance);
         // A step that is refused leaves no trace.
-        if risen.is_err() {
+        if rises.is_err() {
             self.elbos.pop();
         }
-        risen
+        rises
     }
 
-    fn check(&mut self, n: usize, window: usize, tolerance: f64) -> Result<bool> {
+    fn rises(&mut self, tolerance: f64) -> Result<bool> {
+        let (n, window) = (self.elbos.len(), self.window);
         if !n.is_multiple_of(window) {
             return Ok(true);
         }

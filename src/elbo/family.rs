@@ -264,8 +264,8 @@ impl MeanField {
         Self::new(DVector::zeros(d), DVector::repeat(d, 1.0))
     }
 
-    /// The member with the smallest D(q‖p) for a normal p = N(μ, Σ): its mean is μ and its variances are the 1/(Σ⁻¹)ᵢᵢ, which fall
-    /// short of Σᵢᵢ wherever zᵢ can be told from the others.
+    /// The member with the smallest D(q‖p) for a normal p = N(μ, Σ): its mean is μ and its variances are the 1/(Σ⁻¹)ᵢᵢ, what is left of
+    /// Σᵢᵢ once the other entries are known.
     ///
     /// # Errors
     /// None, for a normal with finite variances.
