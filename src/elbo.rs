@@ -1,4 +1,5 @@
-//! Variational inference: the member q of a family that is closest to the posterior p(z | x), found by maximising the evidence lower bound
+//! Variational inference: the member q of a family that is closest to the posterior p(z | x), found by maximising the evidence lower
+//! bound
 //!
 //! ELBO(q) = E_q(ln p(x, z) − ln q(z)) = ln p(x) − D(q‖p(z | x)) = E_q ln p(x | z) − D(q‖p(z)),
 //!
@@ -14,8 +15,8 @@
 //! | all of these together | [`VariationalInference`], and its [`Fit`] with the history |
 //! | what the fit is worth | [`importance_weights`] of q, with their Pareto k̂ |
 //!
-//! Source: Blei, Kucukelbir and McAuliffe (2017), *Journal of the American Statistical Association* 112, 859–877; Jordan, Ghahramani, Jaakkola and Saul (1999),
-//! *Machine Learning* 37, 183–233.
+//! Source: Blei, Kucukelbir and McAuliffe (2017), *Journal of the American Statistical Association* 112, 859–877; Jordan,
+//! Ghahramani, Jaakkola and Saul (1999), *Machine Learning* 37, 183–233.
 
 mod ascent;
 mod estimator;
@@ -39,7 +40,7 @@ pub use model::{DualModel, Model, NormalPrior, Quadratic};
 pub use ppca::Ppca;
 
 use crate::bayes::ImportanceWeights;
-use crate::error::{Result, finite};
+use crate::error::{Result, finite, in_range};
 use crate::gaussian::same_length;
 use crate::monte_carlo::{Estimate, Generator, chunks};
 
@@ -64,15 +65,17 @@ pub fn elbo(model: &impl Quadratic, q: &impl Family) -> Result<f64> {
     same_length("a block of the latent of q", precision.nrows(), l.nrows())?;
     let trace = (precision * l).dot(l);
     let elbo = model.ln_joint(&q.mean())? - 0.5 * n * trace + q.entropy();
-    crate::error::in_range("the ELBO", [&elbo])?;
+    in_range("the ELBO", [&elbo])?;
     Ok(elbo)
 }
 
-/// The ELBO as the mean of ln p(x, z) − ln q(z) over `samples` draws z of q. The seed is `name`'s, and the result does not depend on the number of threads.
+/// The ELBO as the mean of ln p(x, z) − ln q(z) over `samples` draws z of q. The seed is `name`'s, and the result does not depend on
+/// the number of threads.
 ///
 /// # Errors
 /// [`Error::Shape`](crate::error::Error::Shape) if the model and q have not one dimension,
-/// [`Error::NotFinite`](crate::error::Error::NotFinite) if a term is not a number, as where q has mass and p has none; those of the model.
+/// [`Error::NotFinite`](crate::error::Error::NotFinite) if a term is not a number, as where q has mass and p has none; those of the
+/// model.
 ///
 /// # Example
 /// ```
@@ -105,9 +108,10 @@ pub fn elbo_by_monte_carlo(
     Ok(all)
 }
 
-/// The weights p(x, z)/q(z) of draws z of q. Their mean is the evidence p(x), and their Pareto k̂ says how far q can stand in for the posterior: above
-/// [`pareto_k_limit`](ImportanceWeights::pareto_k_limit) it is too narrow or in the wrong place. A mode of the posterior that q does not reach is seen by
-/// nothing.
+/// The weights p(x, z)/q(z) of draws z of q. Their mean is the evidence p(x), and their Pareto k̂ says how far q can stand in for
+/// the posterior: above [`pareto_k_limit`](ImportanceWeights::pareto_k_limit) it is too narrow or in the wrong place. A mode of the
+/// posterior that q does not reach is seen by nothing. Of a q that is nearly the posterior most weights are alike, and k̂ may be
+/// large at one number of draws and small at ten times as many: look at the effective sample size as well.
 ///
 /// # Errors
 /// Those of [`ImportanceWeights::from_proposal`] and of the model.

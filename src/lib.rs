@@ -7,7 +7,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`gaussian`] | the d-variate normal distribution |
-//! | [`mixture`] | mixtures of normals |
+//! | [`mixture`] | mixtures of normals, and their maximum likelihood fit |
 //! | [`categorical`] | distributions on finitely many outcomes |
 //! | [`univariate`] | one-dimensional families, from statrs |
 //! | [`mle`] | log likelihood, mergeable sufficient statistics, the fit, gradients |

@@ -1,5 +1,5 @@
-//! Claims V1 to V7: the decomposition of the evidence, the gradients of the ELBO against quadrature, dual numbers and differences, their mutants refuted, and what
-//! the ascents reach against closed forms.
+//! Claims V1 to V7: the decomposition of the evidence, the gradients of the ELBO against quadrature, dual numbers and differences,
+//! their mutants refuted, and what the ascents reach against closed forms.
 
 use generative_models::check::Report;
 use generative_models::elbo::Ascent;
@@ -407,6 +407,62 @@ fn the_analytic_gradient_is_that_of_the_elbo() {
 }
 
 #[test]
+fn the_gradient_three_ways() {
+    // The ELBO of the published example, written out in φ = (m, λ), s = eˡ: by dual numbers, by differences and by the library.
+    let formula = DualModel::<2>::new(|phi| {
+        let (m, ln_s) = (phi[0], phi[1]);
+        let square = (ln_s * 2.0).exp();
+        let (likelihood, prior) = ((-m + 1.0).powi(2) + square, m * m + square);
+        (likelihood + prior + 2.0 * (2.0 * PI).ln()) * -0.5 + ln_s + 0.5 * (1.0 + (2.0 * PI).ln())
+    });
+    let prior = Gaussian::univariate(0.0, 1.0).unwrap();
+    let model = LinearGaussian::new(prior, dmatrix![1.0], dvector![0.0], dmatrix![1.0], dvector![1.0]).unwrap();
+    for (mean, deviation) in [(0.3, 0.4_f64.sqrt()), (-2.0, 3.0), (0.5, 0.5_f64.sqrt())] {
+        let q = MeanField::new(dvector![mean], dvector![deviation]).unwrap();
+        let phi = q.parameters();
+        let oracle = formula.gradient(&phi).unwrap().push(formula.ln_joint(&phi).unwrap());
+        let closed_form = analytic(&model, &q);
+        let check = Exact { claim: "V6", name: "∇ ELBO", closed_form, oracle, error: 1e-13, discrepancy: 1e-9 };
+        stands(check.check());
+        let differences = differences(|phi| formula.ln_joint(phi).unwrap(), &phi).push(check.oracle[2]);
+        stands(Exact { oracle: differences, error: 1e-7, discrepancy: 1e-5, ..check }.check());
+    }
+}
+
+#[test]
+fn in_many_dimensions_the_mean_is_that_of_a_cubature() {
+    // PPCA of six samples: twelve latents. The gradients are quadratic in the noise, as the ELBO is.
+    let (model, q) = ppca();
+    let noise = Gaussian::standard(q.dim()).unwrap();
+    let all = |draws: Draws| {
+        let entries = draws.gradient().iter().chain(&draws.model_gradient()).copied().collect::<Vec<f64>>();
+        DVector::from_vec(entries).push(draws.elbo().mean())
+    };
+    fn holds(
+        name: &str,
+        right: &DVector<f64>,
+        noise: &Gaussian,
+        estimate: impl Fn(&DVector<f64>) -> DVector<f64>,
+        wrong: Option<usize>,
+    ) {
+        let means: Vec<Quadrature> = (0..right.len()).map(|i| cubature(noise, |e| estimate(e)[i]).unwrap()).collect();
+        let error = means.iter().map(|mean| mean.error).fold(0.0, f64::max) + 1e-11;
+        let oracle = DVector::from_iterator(right.len(), means.iter().map(|mean| mean.value));
+        let mut closed_form = right.clone();
+        wrong.into_iter().for_each(|i| closed_form[i] *= 1.01);
+        let check = Exact { claim: "V7", name, closed_form, oracle, error, discrepancy: 1e-4 };
+        stands(if wrong.is_some() { check.expect_refuted() } else { check.check() });
+    }
+    let right = all(Analytic.at(&model, &q, &[DVector::zeros(q.dim())]).unwrap());
+    let one = |e: &DVector<f64>| [e.clone()];
+    for wrong in [None, Some(0), Some(right.len() - 2), Some(right.len() - 1)] {
+        holds("path", &right, &noise, |e| all(Reparameterized.at(&model, &q, &one(e)).unwrap()), wrong);
+        holds("landing", &right, &noise, |e| all(StickingTheLanding.at(&model, &q, &one(e)).unwrap()), wrong);
+        holds("entropy", &right, &noise, |e| all(AnalyticEntropy.at(&model, &q, &one(e)).unwrap()), wrong);
+    }
+}
+
+#[test]
 fn every_estimator_is_right_in_the_mean() {
     fn all(model: &LinearGaussian, q: &impl Family) {
         unbiased("score function", &ScoreFunction, model, q, 1, true);
@@ -523,6 +579,10 @@ fn at_the_posterior_sticking_the_landing_does_not_vary() {
         assert!(landing.gradient().amax() < 1e-13, "{}", landing.gradient());
         assert!((landing.elbos[0] - model.ln_evidence()).abs() < 1e-13);
     }
+    // For a normal, the reparameterised gradient is that with the entropy in closed form, draw by draw; the values are not.
+    let drawn = Reparameterized.draw(&model, &full_rank(), 5, &mut generative_models::prelude::rng("same")).unwrap();
+    let entropy = AnalyticEntropy.draw(&model, &full_rank(), 5, &mut generative_models::prelude::rng("same")).unwrap();
+    assert!((&drawn.gradients - &entropy.gradients).amax() < 1e-12 && (drawn.elbos - entropy.elbos).amin() > 1e-3);
     let variance = |estimates: Vec<Estimate>| estimates.iter().map(Estimate::variance).sum::<f64>();
     let of_path = variance(gradient_estimates("path", 2000, 4, &Reparameterized, &model, &q).unwrap());
     let of_score = variance(gradient_estimates("score", 2000, 4, &ScoreFunction, &model, &q).unwrap());
@@ -609,13 +669,13 @@ fn logistic_regression_against_quadrature() {
     let moment = |i: usize| plane(&model, &wide, |z| z[i]).value / ln_evidence.value.exp();
     (0..2).for_each(|i| assert!((q.mean()[i] - moment(i)).abs() < 0.1 * q.covariance()[(i, i)].sqrt()));
     // k̂ tells the fit from one that is far too narrow.
-    let weights = importance_weights("logistic", 20_000, &model, &fit.q).unwrap();
+    let weights = importance_weights("logistic", 200_000, &model, &fit.q).unwrap();
     assert!((weights.ln_evidence() - ln_evidence.value).abs() < 6.0 * weights.standard_error());
     let narrow = FullRank::new(q.mean().clone(), q.covariance() * 0.2).unwrap();
-    let narrow = importance_weights("narrow", 20_000, &model, &narrow).unwrap();
+    let narrow = importance_weights("narrow", 200_000, &model, &narrow).unwrap();
     let (k, limit) = (weights.pareto_k().unwrap(), narrow.pareto_k_limit());
     let of_narrow = narrow.pareto_k().unwrap();
-    assert!(of_narrow > limit && k < of_narrow, "{k} {of_narrow} {limit}");
+    assert!(of_narrow > limit && k < limit, "{k} {of_narrow} {limit}");
 }
 
 #[test]
@@ -675,7 +735,8 @@ fn ppca_by_the_elbo_is_ppca_by_maximum_likelihood() {
 
 #[test]
 fn the_parameter_as_a_latent_with_a_prior() {
-    // zₙ | θ ~ N(θ, 1), xₙ | zₙ ~ N(zₙ, ½), θ ~ N(0, 4): (z, θ) is one normal latent, and the posterior of θ is that of a mean with variance 1.5.
+    // zₙ | θ ~ N(θ, 1), xₙ | zₙ ~ N(zₙ, ½), θ ~ N(0, 4): (z, θ) is one normal latent, and the posterior of θ is that of a mean with
+    // variance 1.5.
     let x = dvector![1.0, 2.5, 0.2];
     let mut covariance = DMatrix::repeat(4, 4, 4.0);
     (0..3).for_each(|i| covariance[(i, i)] += 1.0);
@@ -693,6 +754,30 @@ fn the_parameter_as_a_latent_with_a_prior() {
     assert!((theta.mean()[0] - posterior.distribution().mean()[0]).abs() < 1e-3);
     assert!((theta.covariance()[0] - posterior.distribution().covariance()[0]).abs() < 1e-3);
     assert!((model.ln_evidence() - mean.ln_evidence(&data).unwrap()).abs() < 1e-13);
+}
+
+#[test]
+fn the_history_is_that_of_the_steps() {
+    let model = example();
+    let adam = Adam { rate: 0.05, decay: 100.0 };
+    let inference = VariationalInference { steps: 75, tolerance: 1e-9, ..ascent("watched", Reparameterized, adam) };
+    let mut path = Vec::new();
+    let fit = inference.fit_with(&model, mean_field(), |progress| path.push(progress.q.parameters())).unwrap();
+    assert!(!fit.converged && fit.history.height() == 75 && path.len() == 75);
+    assert_eq!((&path[0], &path[74]), (&mean_field().parameters(), &fit.q.parameters()));
+    let column = |name: &str| data::matrix(&fit.history, &[name]).unwrap();
+    let (elbo, smoothed, rate) = (column("elbo"), column("smoothed elbo"), column("rate"));
+    assert!((smoothed[9] - elbo.rows(0, 10).mean()).abs() < 1e-12);
+    assert!((smoothed[74] - elbo.rows(25, 50).mean()).abs() < 1e-12 && smoothed[74] == fit.elbo.mean());
+    assert!(rate[0] == 0.05 && (rate[50] - 0.05 / 1.5).abs() < 1e-17);
+    // The first row is what the draws of that name say.
+    let draws = Reparameterized.draw(&model, &mean_field(), 8, &mut rng("watched")).unwrap();
+    assert_eq!((elbo[0], column("gradient norm")[0]), (draws.elbo().mean(), draws.gradient().norm()));
+    assert_eq!(column("standard error")[0], draws.elbo().standard_error());
+    // The same again, and another with another name; of a single draw the error is unknown.
+    assert_eq!(inference.fit(&model, mean_field()).unwrap().q, fit.q);
+    let other = VariationalInference { name: "unwatched", draws: 1, ..inference }.fit(&model, mean_field()).unwrap();
+    assert!(other.q != fit.q && other.history.column("standard error").unwrap().null_count() == 75);
 }
 
 // What goes wrong
@@ -867,6 +952,25 @@ fn a_mixture_is_fitted_where_its_likelihood_is_stationary() {
 }
 
 #[test]
+fn mixtures_of_the_flowers_are_those_of_other_packages() {
+    // BIC = 2 LL − parameters · ln N of unconstrained normals, from mclust 5, which stops at a relative gain of 1e-5; and for three
+    // components LL = −180.185477592 from scikit-learn 1.8.
+    let lengths = ["sepal length", "sepal width", "petal length", "petal width"];
+    let x = data::matrix(&data::iris().unwrap(), &lengths).unwrap();
+    let ll = |k: usize| {
+        let em = ExpectationMaximisation { name: "iris", components: k, starts: 20, steps: 5000, tolerance: 1e-7 };
+        let fit = em.fit(&x).unwrap();
+        assert!(fit.converged);
+        *fit.ln_likelihoods.last().unwrap()
+    };
+    let closed_form = DVector::from_fn(3, |i, _| 2.0 * ll(i + 1) - (15.0 * (i + 1) as f64 - 1.0) * 150.0_f64.ln());
+    let oracle = dvector![-829.9782, -574.0178, -580.8396];
+    stands(Exact { claim: "I1", name: "BIC", closed_form, oracle, error: 2e-3, discrepancy: 1e-2 }.check());
+    let (closed_form, oracle) = (ll(3), -180.18547759250404);
+    stands(Exact { claim: "I1", name: "LL", closed_form, oracle, error: 1e-6, discrepancy: 1e-5 }.check());
+}
+
+#[test]
 fn a_mixture_that_collapses_is_refused() {
     let data = dmatrix![0.0; 0.1; 5.0; 5.0; 5.0];
     let error = em("repeated", 2).fit(&data).unwrap_err();
@@ -895,5 +999,60 @@ fn ppca_draws_what_it_says() {
         assert!(-below.max(above) <= error && error <= below.max(above), "({i}, {j}): {error}");
         let wrong = p.covariance()[(i, i)] - model.deviation().powi(2);
         assert!((fit.covariance()[(i, i)] - wrong).abs() > above, "without the noise: {wrong}");
+    }
+}
+
+#[test]
+fn all_scales_are_answered_or_refused() {
+    // Units from 1e-300 to 1e300 in everything: numbers or errors, and no panic.
+    let mut rng = rng("scales");
+    let (mut answered, mut refused) = (0, 0);
+    let mut count = |ok: bool| if ok { answered += 1 } else { refused += 1 };
+    for i in 0..2000 {
+        let mut scale = || 10.0_f64.powf(rng.random_range(-1.0..1.0) * [3.0, 30.0, 160.0, 300.0][i % 4]);
+        let (a, b, c, s) = (scale(), scale(), scale(), scale());
+        let (z, zero) = (dvector![scale(), -scale()], DVector::zeros(2));
+        let Ok(prior) = Gaussian::new(zero.clone(), DMatrix::identity(2, 2) * a) else { continue };
+        let q = MeanField::new(dvector![b, -b], dvector![s, s * 2.0]);
+        let w = DMatrix::identity(2, 2) * c;
+        let linear = LinearGaussian::new(prior.clone(), w.clone(), zero, DMatrix::identity(2, 2) * s, z.clone());
+        let logistic = LogisticRegression::new(prior.clone(), w.clone(), &[true, false]);
+        let means = MixtureMeans::new(prior, [0.5, 0.5], s, &[b, -c]);
+        let data = DMatrix::from_fn(4, 2, |i, j| b + c * ((3 * i + 5 * j * i) % 7) as f64);
+        let ppca = Ppca::new(&data, DMatrix::repeat(2, 1, a), s);
+        count(Ppca::fit(&data, 1).and_then(|p| p.ln_likelihood()).is_ok_and(f64::is_finite));
+        count(em("scales", 2).fit(&data).is_ok());
+        if let Ok(ppca) = &ppca {
+            let numbers = ppca.posterior().and_then(|q| elbo(ppca, &q));
+            assert!(numbers.as_ref().map_or(true, |v| v.is_finite()), "{numbers:?}");
+            count(numbers.is_ok());
+        }
+        let Ok(q) = q else { continue };
+        if let Ok(model) = &linear {
+            let numbers = [elbo(model, &q), model.expected_ln_likelihood(&q), model.ln_joint(&z)];
+            assert!(numbers.iter().flatten().all(|v| !v.is_nan()), "{numbers:?}");
+            assert!(model.posterior().is_err() || model.ln_evidence() < f64::INFINITY);
+            count(numbers.iter().all(Result::is_ok));
+            every(model, &q, &mut rng, &mut count);
+        }
+        logistic.iter().for_each(|model| every(model, &q, &mut rng, &mut count));
+        means.iter().for_each(|model| every(model, &q, &mut rng, &mut count));
+    }
+    assert!(answered > 1000 && refused > 1000, "{answered} {refused}");
+}
+
+/// All estimators that the model admits: their terms are numbers, or there is an error.
+fn every<M: NormalPrior>(model: &M, q: &MeanField, rng: &mut Generator, count: &mut impl FnMut(bool)) {
+    let draws = [
+        ScoreFunction.draw(model, q, 2, rng),
+        LeaveOneOut.draw(model, q, 2, rng),
+        Reparameterized.draw(model, q, 2, rng),
+        StickingTheLanding.draw(model, q, 2, rng),
+        AnalyticEntropy.draw(model, q, 2, rng),
+        AnalyticKl.draw(model, q, 2, rng),
+    ];
+    for draws in draws {
+        assert!(draws.as_ref().map_or(true, |d| d.gradients.iter().chain(&d.elbos).all(|v| v.is_finite())));
+        count(draws.is_ok());
     }
 }

@@ -74,7 +74,8 @@ pub enum Bound {
 }
 
 impl Bound {
-    /// For f(z) = const + bᵀz + ½ zᵀBz with z ~ N(0, I) and B symmetric: v = ½‖B‖²_F + ‖b‖², c₊ and c₋ the largest eigenvalues of B and −B.
+    /// For f(z) = const + bᵀz + ½ zᵀBz with z ~ N(0, I) and B symmetric: v = ½‖B‖²_F + ‖b‖², c₊ and c₋ the largest eigenvalues of B
+    /// and −B.
     ///
     /// # Errors
     /// [`Error::Shape`] unless B is square of b's length and not empty, [`Error::NotFinite`].
@@ -125,7 +126,8 @@ impl Bound {
         Self::quadratic(&b, &(matrix - DMatrix::identity(b.len(), b.len())))
     }
 
-    /// For ln p(x, z) − ln q(z) with z ~ q and a normal posterior p(z | x), whose mean is the ELBO: but for ln p(x) it is minus the log ratio, so that c₊ and c₋ change places.
+    /// For ln p(x, z) − ln q(z) with z ~ q and a normal posterior p(z | x), whose mean is the ELBO: but for ln p(x) it is minus the
+    /// log ratio, so that c₊ and c₋ change places.
     ///
     /// # Errors
     /// Those of [`log_ratio`](Self::log_ratio).

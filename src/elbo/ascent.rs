@@ -9,8 +9,8 @@ use crate::monte_carlo::{Estimate, rng};
 use nalgebra::DVector;
 use polars::prelude::{DataFrame, df};
 
-/// How a gradient becomes a step. Every rate falls as rate / (1 + t/decay) after t steps: with an infinite `decay` it stays, and the ascent goes on trembling by what the
-/// gradients vary.
+/// How a gradient becomes a step. Every rate falls as rate / (1 + t/decay) after t steps: with an infinite `decay` it stays, and the
+/// ascent goes on trembling by what the gradients vary.
 pub trait Ascent<Q> {
     /// What is remembered from one step to the next.
     type State: Default;
@@ -48,8 +48,8 @@ impl<Q: Family> Ascent<Q> for Plain {
     }
 }
 
-/// Adam: each entry of the gradient's running mean over the root of its running mean square, with the weights 0.9 and 0.999 and 1e-8 in the denominator. So no entry moves by much more
-/// than the rate, whatever its units.
+/// Adam: each entry of the gradient's running mean over the root of its running mean square, with the weights 0.9 and 0.999 and 1e-8
+/// in the denominator. So no entry moves by much more than the rate, whatever its units.
 ///
 /// Source: Kingma and Ba (2015), *Adam: a method for stochastic optimization*, ICLR, algorithm 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,10 +83,12 @@ impl<Q: Family> Ascent<Q> for Adam {
     }
 }
 
-/// Steps along the natural gradient F(φ)⁻¹ ∇, which are the same for every parametrisation of the normals to first order. A rate of 1 in the mean of a normal posterior is Newton's step with
-/// q's own precision. The model's own parameters, if there are any, take the plain gradient.
+/// Steps along the natural gradient F(φ)⁻¹ ∇, which are the same for every parametrisation of the normals to first order. A rate of
+/// 1 in the mean of a normal posterior is Newton's step with q's own precision. The model's own parameters, if there are any, take
+/// the plain gradient.
 ///
-/// Source: Amari (1998), *Neural Computation* 10, 251–276; Hoffman, Blei, Wang and Paisley (2013), *Journal of Machine Learning Research* 14, 1303–1347.
+/// Source: Amari (1998), *Neural Computation* 10, 251–276; Hoffman, Blei, Wang and Paisley (2013), *Journal of Machine Learning
+/// Research* 14, 1303–1347.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Natural {
     /// The rate of the first step.
@@ -114,11 +116,13 @@ fn join(first: &DVector<f64>, rest: impl IntoIterator<Item = f64>) -> DVector<f6
     DVector::from_vec(first.iter().copied().chain(rest).collect())
 }
 
-/// Stochastic gradient ascent on the ELBO, from a start to where it stops rising. All fields are to be given: nothing about an ascent is left to a default.
+/// Stochastic gradient ascent on the ELBO, from a start to where it stops rising. All fields are to be given: nothing about an
+/// ascent is left to a default.
 ///
-/// The ELBO is smoothed over windows of steps. The ascent has converged when the mean of a window differs from that of the window before by at most `tolerance` nats, three standard
-/// errors of the difference included: where the draws vary much, longer windows or more draws are needed to tell. The standard error is that of independent
-/// steps, which those of a slow ascent are not quite.
+/// The ELBO is smoothed over windows of steps. The ascent has converged when the mean of a window differs from that of the window
+/// before by at most `tolerance` nats, three standard errors of the difference included: where the draws vary much, longer windows
+/// or more draws are needed to tell. The standard error is that of independent steps, which those of a slow ascent are not quite;
+/// and an ascent so slow that a window gains less than `tolerance` looks converged wherever it is.
 ///
 /// # Example
 /// ```
@@ -162,8 +166,8 @@ pub struct Fit<Q> {
     pub elbo: Estimate,
     /// Whether the ascent stopped by itself: otherwise the steps were used up.
     pub converged: bool,
-    /// A row for each step: "step", "elbo" (the mean of the step's draws) with its "standard error" (null for a single draw), "smoothed elbo" (the mean over the last window of steps),
-    /// "gradient norm" (of the gradients in φ and θ together) and "rate".
+    /// A row for each step: "step", "elbo" (the mean of the step's draws) with its "standard error" (null for a single draw),
+    /// "smoothed elbo" (the mean over the last window of steps), "gradient norm" (of the gradients in φ and θ together) and "rate".
     pub history: DataFrame,
 }
 
@@ -221,9 +225,9 @@ impl<E, A> VariationalInference<'_, E, A> {
     /// Maximises the ELBO over q, the model being given.
     ///
     /// # Errors
-    /// [`Error::Domain`] for a field that makes no sense, and what makes the ELBO at the start no number. Later errors come as [`Error::Ascent`], with the last good φ and the
-    /// history: a gradient or an ELBO that is not a number, a covariance that leaves the cone, a smoothed ELBO that falls below that of the first window by
-    /// more than `tolerance` and its noise.
+    /// [`Error::Domain`] for a field that makes no sense, and what makes the ELBO at the start no number. Later errors come as
+    /// [`Error::Ascent`], with the last good φ and the history: a gradient or an ELBO that is not a number, a covariance that leaves
+    /// the cone, a smoothed ELBO that falls below that of the first window by more than `tolerance` and its noise.
     pub fn fit<M: Model, Q: Family>(&self, model: &M, start: Q) -> Result<Fit<Q>>
     where
         E: GradientEstimator<M, Q>,
@@ -303,7 +307,7 @@ impl<E, A> VariationalInference<'_, E, A> {
         if !(rate > 0.0 && rate.is_finite()) {
             return domain("the rate", rate, "positive and finite");
         }
-        if !(decay > 0.0) {
+        if decay.is_nan() || decay <= 0.0 {
             return domain("the decay of the rate", decay, "positive; infinite for a rate that stays");
         }
         if self.steps == 0 {
@@ -332,38 +336,36 @@ impl<E, A> VariationalInference<'_, E, A> {
         let (mut rng, mut state, mut history) = (rng(self.name), A::State::default(), History::new(self.window));
         let (rate, decay) = self.ascent.schedule();
         let (mut q, mut theta) = (start, subject.parameters());
-        let mut next = q.clone();
-        for step in 0..self.steps {
+        let (mut next, mut step) = (Ok(q.clone()), 0);
+        loop {
             // What is good is known once ELBO and gradient are.
-            let evaluated = self.estimator.draw(subject.model(), &next, self.draws, &mut rng);
-            let (draws, rose) =
-                match evaluated.and_then(|draws| history.observe(&draws, self.tolerance).map(|r| (draws, r))) {
-                    Ok(evaluated) => evaluated,
-                    Err(problem) => return Err(history.failed(problem, &mut subject, &q, &theta)),
-                };
-            (q, theta) = (next, subject.parameters());
+            let evaluated = next.and_then(|next: Q| {
+                let draws = self.estimator.draw(subject.model(), &next, self.draws, &mut rng)?;
+                let rises = history.observe(&draws, self.tolerance)?;
+                Ok((next, draws, rises))
+            });
+            let (draws, rises);
+            (q, draws, rises) = match evaluated {
+                Ok(evaluated) => evaluated,
+                Err(problem) => return Err(history.failed(problem, &mut subject, &q, &theta)),
+            };
+            theta = subject.parameters();
             let (gradient, rate) = (subject.gradient(&draws), rate / (1.0 + step as f64 / decay));
             let progress = Progress { step, q: &q, elbo: draws.elbo(), gradient_norm: gradient.norm() };
             history.record(&progress, rate);
             watch(&progress);
-            if !rose || step + 1 == self.steps {
-                return Ok(Fit { q, elbo: history.smoothed(), converged: !rose, history: history.frame()? });
+            step += 1;
+            if !rises || step == self.steps {
+                return Ok(Fit { q, elbo: history.smoothed(), converged: !rises, history: history.frame()? });
             }
-            let moved = self.ascent.direction(&mut state, step + 1, &q, &gradient).and_then(|direction| {
-                let change = direction * rate;
-                let phi = q.parameters();
+            next = self.ascent.direction(&mut state, step, &q, &gradient).and_then(|direction| {
+                let (phi, change) = (q.parameters(), direction * rate);
                 same_length("the ascent's direction", phi.len() + theta.len(), change.len())?;
                 let moved = q.with_parameters(&(&phi + change.rows(0, phi.len())))?;
                 subject.set_parameters(&(&theta + change.rows(phi.len(), theta.len())))?;
                 Ok(moved)
             });
-            next = match moved {
-                Ok(moved) => moved,
-                Err(problem) => return Err(history.failed(problem, &mut subject, &q, &theta)),
-            };
         }
-        // Not reached: there is at least one step, and the last one returns.
-        Err(Error::Domain { what: "the number of steps", value: 0.0, domain: "at least 1" })
     }
 }
 
@@ -388,17 +390,17 @@ impl History {
     /// Takes in the ELBO of a step; whether the ascent still rises, or cannot yet be said to have stopped.
     fn observe(&mut self, draws: &Draws, tolerance: f64) -> Result<bool> {
         self.elbos.push(draws.elbo().mean());
-        let (n, window) = (self.elbos.len(), self.window);
-        let risen = self.check(n, window, tolerance);
+        let rises = self.rises(tolerance);
         // A step that is refused leaves no trace.
-        if risen.is_err() {
+        if rises.is_err() {
             self.elbos.pop();
         }
-        risen
+        rises
     }
 
-    fn check(&mut self, n: usize, window: usize, tolerance: f64) -> Result<bool> {
-        if n % window != 0 {
+    fn rises(&mut self, tolerance: f64) -> Result<bool> {
+        let (n, window) = (self.elbos.len(), self.window);
+        if !n.is_multiple_of(window) {
             return Ok(true);
         }
         let last = estimate(&self.elbos[n - window..]);
@@ -414,7 +416,9 @@ impl History {
             return Err(Error::Domain { what, value: -fall, domain });
         }
         let before = estimate(&self.elbos[n - 2 * window..n - window]);
-        Ok(!((last.mean() - before.mean()).abs() + noise(before) <= tolerance))
+        let change = (last.mean() - before.mean()).abs();
+        let settled = change + noise(before) <= tolerance;
+        Ok(!settled)
     }
 
     fn smoothed(&self) -> Estimate {

@@ -61,8 +61,8 @@ struct Single {
     model_gradient: DVector<f64>,
 }
 
-/// A way to estimate the ELBO E_q(ln p(x, z) − ln q(z)) and its gradient in φ. All are right in the mean; they differ in variance and in what they ask
-/// of the model.
+/// A way to estimate the ELBO E_q(ln p(x, z) − ln q(z)) and its gradient in φ. All are right in the mean; they differ in variance
+/// and in what they ask of the model.
 ///
 /// | estimator | its term for one draw z = m + Lε | of the model |
 /// |---|---|---|
@@ -74,13 +74,14 @@ struct Single {
 /// | [`AnalyticKl`] | d/dφ of ln p(x \| z), and −∇D(q‖p(z)) | [`NormalPrior`] |
 /// | [`Analytic`] | the gradient itself | [`Quadratic`] |
 ///
-/// For a normal q, ln q(m + Lε) is −½‖ε‖² − ln det L up to a constant, so that [`Reparameterized`] and [`AnalyticEntropy`] have the same gradient; their values
-/// differ.
+/// For a normal q, ln q(m + Lε) is −½‖ε‖² − ln det L up to a constant, so that [`Reparameterized`] and [`AnalyticEntropy`] have the
+/// same gradient; their values differ.
 pub trait GradientEstimator<M, Q: Family> {
     /// The terms at given noise, one vector ε of z's length for each draw.
     ///
     /// # Errors
-    /// [`Error::Shape`] if model, q and noise have not one dimension, [`Error::Domain`] for fewer draws than the estimator needs; those of the model.
+    /// [`Error::Shape`] if model, q and noise have not one dimension, [`Error::Domain`] for fewer draws than the estimator needs;
+    /// those of the model.
     fn at(&self, model: &M, q: &Q, noise: &[DVector<f64>]) -> Result<Draws>;
 
     /// The terms of n draws.
@@ -176,11 +177,12 @@ impl<M: Model, Q: Family> GradientEstimator<M, Q> for ScoreFunction {
     }
 }
 
-/// [`ScoreFunction`] less a baseline: from each draw's ln p − ln q, the mean of the others' is taken, which does not depend on the draw. So the mean stays what it
-/// is. The rows of one call are not independent of each other; only means over all draws of a call are to be compared.
+/// [`ScoreFunction`] less a baseline: from each draw's ln p − ln q, the mean of the others' is taken, which does not depend on the
+/// draw. So the mean stays what it is. The rows of one call are not independent of each other; only means over all draws of a call
+/// are to be compared.
 ///
-/// Source: Mnih and Rezende (2016), *Variational inference for Monte Carlo objectives*, ICML, §2.4; Kool, van Hoof and Welling (2019), ICLR workshop on deep
-/// reinforcement learning.
+/// Source: Mnih and Rezende (2016), *Variational inference for Monte Carlo objectives*, ICML, §2.4; Kool, van Hoof and Welling
+/// (2019), ICLR workshop on deep reinforcement learning.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LeaveOneOut;
 
@@ -212,7 +214,8 @@ impl<M: Model, Q: Family> GradientEstimator<M, Q> for Reparameterized {
     }
 }
 
-/// [`Reparameterized`] without the score, whose mean is zero. At q = posterior nothing is left, ∇ ln p being ∇ ln q: the variance is zero.
+/// [`Reparameterized`] without the score, whose mean is zero. At q = posterior nothing is left, ∇ ln p being ∇ ln q: the variance is
+/// zero.
 ///
 /// Source: Roeder, Wu and Duvenaud (2017), *Sticking the landing*, NeurIPS, eq. 8.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -281,8 +284,8 @@ impl<M: Quadratic, Q: Family> GradientEstimator<M, Q> for Analytic {
     }
 }
 
-/// How an estimator's gradient in φ is distributed: of each entry, the mean and variance of `repeats` gradients, each the mean over `draws` draws. The seed is
-/// `name`'s, and the result does not depend on the number of threads.
+/// How an estimator's gradient in φ is distributed: of each entry, the mean and variance of `repeats` gradients, each the mean over
+/// `draws` draws. The seed is `name`'s, and the result does not depend on the number of threads.
 ///
 /// # Errors
 /// Those of [`GradientEstimator::draw`].

@@ -8,8 +8,8 @@ use rand_distr::{Distribution, StandardNormal};
 use std::f64::consts::PI;
 use std::sync::Arc;
 
-/// A family of normals q_φ(z), each the image z = m + Lε of the noise ε ~ N(0, I). The latent is one block, or N independent blocks zₙ = mₙ + Lεₙ
-/// that share the lower triangular factor L and stand below each other in z.
+/// A family of normals q_φ(z), each the image z = m + Lε of the noise ε ~ N(0, I). The latent is one block, or N independent blocks
+/// zₙ = mₙ + Lεₙ that share the lower triangular factor L and stand below each other in z.
 ///
 /// A family says how φ makes m and L and how gradients in m and L become one in φ; all else follows. The diagonal of L is there as its
 /// logarithm, so that every φ is a normal.
@@ -20,8 +20,8 @@ pub trait Family: Density + Distribution<DVector<f64>> + Clone {
     /// The member of the family at another φ.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless φ has its length, [`Error::NotFinite`], and [`Error::Domain`] where a diagonal entry of L leaves the range of double
-    /// precision.
+    /// [`Error::Shape`] unless φ has its length, [`Error::NotFinite`], and [`Error::Domain`] where a diagonal entry of L leaves the
+    /// range of double precision.
     fn with_parameters(&self, phi: &DVector<f64>) -> Result<Self>;
 
     /// m, all blocks of it.
@@ -264,8 +264,8 @@ impl MeanField {
         Self::new(DVector::zeros(d), DVector::repeat(d, 1.0))
     }
 
-    /// The member with the smallest D(q‖p) for a normal p = N(μ, Σ): its mean is μ and its variances are the 1/(Σ⁻¹)ᵢᵢ, which fall short of
-    /// Σᵢᵢ wherever zᵢ can be told from the others.
+    /// The member with the smallest D(q‖p) for a normal p = N(μ, Σ): its mean is μ and its variances are the 1/(Σ⁻¹)ᵢᵢ, what is left of
+    /// Σᵢᵢ once the other entries are known.
     ///
     /// # Errors
     /// None, for a normal with finite variances.
@@ -405,7 +405,8 @@ impl Amortised {
     /// The family on the rows x of an N×p matrix, at a k×p matrix A, c of length k and a k×k covariance LLᵀ.
     ///
     /// # Errors
-    /// [`Error::Shape`] if they disagree, or for no sample; [`Error::NotFinite`], [`Error::Overflow`]; those of [`Gaussian::new`] for the covariance.
+    /// [`Error::Shape`] if they disagree, or for no sample; [`Error::NotFinite`], [`Error::Overflow`]; those of [`Gaussian::new`]
+    /// for the covariance.
     pub fn new(
         data: &DMatrix<f64>,
         slope: DMatrix<f64>,
@@ -486,7 +487,8 @@ impl Family for Amortised {
 
 /// A family with the Fisher information F(φ) = E_q ∇ ln q ∇ ln qᵀ in closed form.
 pub trait Fisher: Family {
-    /// The natural gradient F(φ)⁻¹ g: the direction in which a function with the gradient g rises most for the divergence that a step makes.
+    /// The natural gradient F(φ)⁻¹ g: the direction in which a function with the gradient g rises most for the divergence that a
+    /// step makes.
     ///
     /// # Errors
     /// [`Error::Shape`] unless g has the length of φ.
@@ -507,10 +509,11 @@ impl Fisher for MeanField {
 }
 
 impl Fisher for FullRank {
-    /// LLᵀ g in the mean. With dL = LM, M lower triangular, D = ½ Σ_{i>j} Mᵢⱼ² + Σᵢ Mᵢᵢ² to second order, so that M is the lower triangle of Lᵀ ∂L
-    /// with its diagonal halved.
+    /// LLᵀ g in the mean. With dL = LM, M lower triangular, D = ½ Σ_{i>j} Mᵢⱼ² + Σᵢ Mᵢᵢ² to second order, so that M is the lower
+    /// triangle of Lᵀ ∂L with its diagonal halved.
     ///
-    /// Source: Lin, Nielsen, Khan and Schmidt (2021), *Tractable structured natural-gradient descent using local parameterizations*, ICML, §3.
+    /// Source: Lin, Nielsen, Khan and Schmidt (2021), *Tractable structured natural-gradient descent using local parameterizations*,
+    /// ICML, §3.
     fn natural_gradient(&self, gradient: &DVector<f64>) -> Result<DVector<f64>> {
         let (l, d) = (&self.factor, self.mean.len());
         same_length("the gradient", d + d * (d + 1) / 2, gradient.len())?;

@@ -3,7 +3,7 @@
 use super::Model;
 use super::family::Family;
 use super::model::{NormalPrior, Quadratic, check_latent, gradient_ln_pdf, solve};
-use crate::error::{Result, finite, finite_matrix, in_range};
+use crate::error::{Error, Result, finite, finite_matrix, in_range};
 use crate::gaussian::{Density, Gaussian, same_length};
 use nalgebra::{DMatrix, DVector};
 use std::f64::consts::PI;
@@ -43,7 +43,7 @@ impl LinearGaussian {
     /// The model with the prior N(m, P), a p×d matrix W, b of length p and a p×p covariance S, and the observed x.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::error::Error::Shape) if they disagree, those of [`Gaussian::new`] for S, `NotFinite`, `Overflow`.
+    /// [`Error::Shape`] if they disagree, those of [`Gaussian::new`] for S, [`Error::NotFinite`], [`Error::Overflow`].
     pub fn new(prior: Gaussian, w: DMatrix<f64>, b: DVector<f64>, s: DMatrix<f64>, x: DVector<f64>) -> Result<Self> {
         let noise = Gaussian::new(DVector::zeros(s.nrows()), s)?;
         same_length("the columns of W", prior.dim(), w.ncols())?;
@@ -75,7 +75,7 @@ impl LinearGaussian {
     /// p(z | x). With P = L₀L₀ᵀ, S = LLᵀ and A = L⁻¹WL₀ its covariance is L₀(I + AᵀA)⁻¹L₀ᵀ: no matrix is inverted.
     ///
     /// # Errors
-    /// `NotPositiveDefinite` where it is singular to working precision, `Overflow`.
+    /// [`Error::NotPositiveDefinite`] where it is singular to working precision, [`Error::Overflow`].
     pub fn posterior(&self) -> Result<Gaussian> {
         let root = self.prior.cholesky_factor();
         let mut a = &self.w * root;
@@ -93,9 +93,13 @@ impl LinearGaussian {
     /// E_q ln p(x | z) = −½ (p ln 2π + ln det S + (x−Wm−b)ᵀS⁻¹(x−Wm−b) + tr S⁻¹WLLᵀWᵀ) for q = N(m, LLᵀ).
     ///
     /// # Errors
-    /// `Shape` unless q has the dimension of z and one block, `Overflow`.
+    /// [`Error::Shape`] unless q has the dimension of z and one block, [`Error::Overflow`].
     pub fn expected_ln_likelihood(&self, q: &impl Family) -> Result<f64> {
         same_length("a block of the latent of q", self.w.ncols(), q.factor().nrows())?;
+        if q.blocks() != 1 {
+            let found = format!("{} blocks", q.blocks());
+            return Err(Error::Shape { what: "the latent of q", expected: "one block".into(), found });
+        }
         let at_mean = self.ln_likelihood(&q.mean())?;
         let mut whitened = &self.w * q.factor();
         self.noise.cholesky_factor().solve_lower_triangular_unchecked_mut(&mut whitened);

@@ -5,8 +5,8 @@ use crate::error::{Error, Result, finite_matrix, in_range};
 use crate::gaussian::{Density, Gaussian, same_length};
 use nalgebra::{DMatrix, DVector};
 
-/// Bayesian logistic regression: yₙ is 1 with probability 1/(1 + e^(−xₙᵀz)) and otherwise 0, with a normal prior of the coefficients z. Neither posterior nor evidence
-/// is a closed form. An intercept is a column of ones in the data.
+/// Bayesian logistic regression: yₙ is 1 with probability 1/(1 + e^(−xₙᵀz)) and otherwise 0, with a normal prior of the coefficients
+/// z. Neither posterior nor evidence is a closed form. An intercept is a column of ones in the data.
 ///
 /// # Example
 /// ```

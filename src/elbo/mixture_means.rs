@@ -8,8 +8,8 @@ use crate::mixture::ln_sum_exp;
 use nalgebra::DVector;
 use std::f64::consts::PI;
 
-/// The K means z of a mixture on the line, xₙ ~ Σₖ wₖ N(zₖ, s²), with a normal prior. Where weights and prior are the same for all k, the components can be swapped: the
-/// posterior has K! modes, and a normal q can have one of them.
+/// The K means z of a mixture on the line, xₙ ~ Σₖ wₖ N(zₖ, s²), with a normal prior. Where weights and prior are the same for all
+/// k, the components can be swapped: the posterior has K! modes, and a normal q can have one of them.
 ///
 /// # Example
 /// ```
@@ -21,7 +21,8 @@ use std::f64::consts::PI;
 /// # Ok::<(), Error>(())
 /// ```
 ///
-/// Source: Blei, Kucukelbir and McAuliffe (2017), *Journal of the American Statistical Association* 112, §2.1, with the components summed out.
+/// Source: Blei, Kucukelbir and McAuliffe (2017), *Journal of the American Statistical Association* 112, §2.1, with the components
+/// summed out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MixtureMeans {
     prior: Gaussian,

@@ -63,8 +63,8 @@ pub trait NormalPrior: Model {
     fn ln_likelihood(&self, z: &DVector<f64>) -> Result<f64>;
 }
 
-/// A model whose ln p_θ(x, z) is quadratic in z, so that its expectation under a normal is a closed form: its z is N independent blocks of
-/// one size, and −∇² of each is the same matrix Λ.
+/// A model whose ln p_θ(x, z) is quadratic in z, so that its expectation under a normal is a closed form: its z is N independent
+/// blocks of one size, and −∇² of each is the same matrix Λ.
 pub trait Quadratic: Model {
     /// Λ = −∇²_z ln p_θ(x, z) of one block: the precision of its posterior.
     ///
@@ -171,10 +171,10 @@ impl<const D: usize> DualModel<D> {
     fn at(&self, z: &DVector<f64>) -> Result<(f64, DVector<f64>)> {
         check_latent(D, z)?;
         let (value, gradient) = num_dual::gradient(&*self.ln_joint, &SVector::from_column_slice(z.as_slice()));
-        if !(value < f64::INFINITY) {
-            return Err(Error::LnDensity { what: "ln p(x, z)", value, at: z.as_slice().to_vec() });
+        if value < f64::INFINITY {
+            return Ok((value, DVector::from_column_slice(gradient.as_slice())));
         }
-        Ok((value, DVector::from_column_slice(gradient.as_slice())))
+        Err(Error::LnDensity { what: "ln p(x, z)", value, at: z.as_slice().to_vec() })
     }
 }
 

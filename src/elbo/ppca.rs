@@ -10,8 +10,9 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use std::f64::consts::PI;
 
-/// Probabilistic principal component analysis: zₙ ~ N(0, I) in k dimensions, xₙ | zₙ ~ N(Wzₙ + x̄, σ²I), a generative model with θ = (W, ln σ), W column by column. The
-/// mean is the samples' own, which is the most likely one for every θ. The latent of all N samples is z = (z₁, …, z_N).
+/// Probabilistic principal component analysis: zₙ ~ N(0, I) in k dimensions, xₙ | zₙ ~ N(Wzₙ + x̄, σ²I), a generative model with θ =
+/// (W, ln σ), W column by column. The mean is the samples' own, which is the most likely one for every θ. The latent of all N
+/// samples is z = (z₁, …, z_N).
 ///
 /// x ~ N(x̄, WWᵀ + σ²I), so that W is determined but for a rotation of z: compare the log likelihood, or WWᵀ + σ²I.
 ///
@@ -41,7 +42,8 @@ impl Ppca {
     /// The model of the rows of an N×d matrix at a d×k matrix W and the standard deviation σ.
     ///
     /// # Errors
-    /// [`Error::Shape`] if they disagree or there is no sample, [`Error::Domain`] unless σ > 0, [`Error::NotFinite`], [`Error::Overflow`].
+    /// [`Error::Shape`] if they disagree or there is no sample, [`Error::Domain`] unless σ > 0, [`Error::NotFinite`],
+    /// [`Error::Overflow`].
     pub fn new(data: &DMatrix<f64>, w: DMatrix<f64>, deviation: f64) -> Result<Self> {
         let (columns, mean) = centred(data)?;
         same_length("the rows of W", data.ncols(), w.nrows())?;
@@ -54,12 +56,12 @@ impl Ppca {
         Ok(Self { data: data.clone(), columns, mean, w, deviation })
     }
 
-    /// The maximum of the likelihood: σ² is the mean of the d − k smallest eigenvalues of the samples' covariance S/N, and W = U(Λ − σ²I)^½ from the
-    /// eigenvectors of the others.
+    /// The maximum of the likelihood: σ² is the mean of the d − k smallest eigenvalues of the samples' covariance S/N, and W = U(Λ −
+    /// σ²I)^½ from the eigenvectors of the others.
     ///
     /// # Errors
-    /// [`Error::Domain`] unless 0 < k < d; [`Error::Degenerate`] if the samples span k dimensions at most, where the likelihood has no maximum; those of
-    /// [`GaussianStats::from_rows`].
+    /// [`Error::Domain`] unless 0 < k < d; [`Error::Degenerate`] if the samples span k dimensions at most, where the likelihood has
+    /// no maximum; those of [`GaussianStats::from_rows`].
     ///
     /// Source: Tipping and Bishop (1999), eqs. 7 and 8.
     pub fn fit(data: &DMatrix<f64>, k: usize) -> Result<Self> {
@@ -77,7 +79,7 @@ impl Ppca {
         let variance = rest.iter().map(|&i| eigen.eigenvalues[i]).sum::<f64>() / rest.len() as f64;
         // What the decomposition leaves of an eigenvalue that is zero.
         let noise = d as f64 * f64::EPSILON * eigen.eigenvalues.amax();
-        if !(variance > noise) {
+        if variance.is_nan() || variance <= noise {
             let rank = eigen.eigenvalues.iter().filter(|&&l| l > noise).count();
             return Err(Error::Degenerate { rank, dim: d });
         }
@@ -117,7 +119,8 @@ impl Ppca {
         self.density()?.ln_likelihood_of(&GaussianStats::from_rows(&self.data)?)
     }
 
-    /// p(z | x) for each sample: with M = WᵀW + σ²I the normal of mean M⁻¹Wᵀ(x − x̄) and covariance σ²M⁻¹, a member of the linear amortised family.
+    /// p(z | x) for each sample: with M = WᵀW + σ²I the normal of mean M⁻¹Wᵀ(x − x̄) and covariance σ²M⁻¹, a member of the linear
+    /// amortised family.
     ///
     /// # Errors
     /// Those of [`Gaussian::new`], [`Error::Overflow`].

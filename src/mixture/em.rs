@@ -10,11 +10,11 @@ use rand::RngExt;
 
 /// The expectation–maximisation algorithm for a mixture of normals, from several random starts. All fields are to be given.
 ///
-/// The likelihood has many local maxima, and no largest value: it grows without bound as a component shrinks onto a few samples. A start that goes there has
-/// collapsed and does not count; of the others the one with the highest likelihood is kept.
+/// The likelihood has many local maxima, and no largest value: it grows without bound as a component shrinks onto a few samples. A
+/// start that goes there has collapsed and does not count; of the others the one with the highest likelihood is kept.
 ///
-/// A step raises the log likelihood, by ever less. If the gains fall like those of a geometric series, with the ratio r of the last two, the gain that is left is
-/// r/(1−r) times the last one: an ascent has converged when that is at most `tolerance`, in nats.
+/// A step raises the log likelihood, by ever less. If the gains fall like those of a geometric series, with the ratio r of the last
+/// two, the gain that is left is r/(1−r) times the last one: an ascent has converged when that is at most `tolerance`, in nats.
 ///
 /// # Example
 /// ```
@@ -28,8 +28,9 @@ use rand::RngExt;
 /// # Ok::<(), Error>(())
 /// ```
 ///
-/// Source: Dempster, Laird and Rubin (1977), *Journal of the Royal Statistical Society* B 39, 1–38; Bishop (2006), *Pattern Recognition and Machine Learning*, §9.2.2; the
-/// stopping rule by Böhning, Dietz, Schaub, Schlattmann and Lindsay (1994), *Annals of the Institute of Statistical Mathematics* 46, 373–388.
+/// Source: Dempster, Laird and Rubin (1977), *Journal of the Royal Statistical Society* B 39, 1–38; Bishop (2006), *Pattern
+/// Recognition and Machine Learning*, §9.2.2; the stopping rule by Böhning, Dietz, Schaub, Schlattmann and Lindsay (1994), *Annals
+/// of the Institute of Statistical Mathematics* 46, 373–388.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ExpectationMaximisation<'a> {
     /// The seed of the starts.
@@ -61,7 +62,8 @@ impl ExpectationMaximisation<'_> {
     /// Fits the mixture to the rows of an N×d matrix.
     ///
     /// # Errors
-    /// [`Error::Domain`] for a field that makes no sense; those of [`GaussianStats::fit`] for the data as a whole; [`Error::Collapse`] if all starts collapse.
+    /// [`Error::Domain`] for a field that makes no sense; those of [`GaussianStats::fit`] for the data as a whole;
+    /// [`Error::Collapse`] if all starts collapse.
     pub fn fit(&self, data: &DMatrix<f64>) -> Result<MixtureFit> {
         let whole = GaussianStats::from_rows(data)?.fit()?;
         let domain = |what, value, domain| Err(Error::Domain { what, value, domain });
@@ -98,8 +100,8 @@ impl ExpectationMaximisation<'_> {
         }
     }
 
-    /// Components of equal weight with the covariance of all samples, around samples that lie apart: each is drawn with a probability proportional to its squared distance to the nearest of
-    /// those before.
+    /// Components of equal weight with the covariance of all samples, around samples that lie apart: each is drawn with a
+    /// probability proportional to its squared distance to the nearest of those before.
     ///
     /// Source: Arthur and Vassilvitskii (2007), *k-means++: the advantages of careful seeding*, SODA.
     fn start(&self, data: &DMatrix<f64>, whole: &Gaussian, rng: &mut Generator) -> Result<Mixture> {
@@ -167,7 +169,7 @@ fn maximisation(data: &DMatrix<f64>, whole: &Gaussian, responsibilities: &DMatri
         let count = weights.sum();
         let collapsed = Error::Collapse { component: k, samples: count };
         // Fewer samples than that span no covariance.
-        if !(count > data.ncols() as f64) {
+        if count.is_nan() || count <= data.ncols() as f64 {
             return Err(collapsed);
         }
         let mean = data.tr_mul(&weights) / count;
