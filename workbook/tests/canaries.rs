@@ -14,7 +14,7 @@ const WRONG: [(&str, &str); 17] = [
     ("endless-loop", "cell 1 (loop {}): the cell ran for longer than 20 s and was stopped"),
     ("exit", "cell 1 (std::process::exit(0);): Subprocess terminated with status: exit status: 0"),
     ("false-check", "the check \"X1 two and two\" does not stand: refuted, expected consistent"),
-    ("figure-as-text", "cell 3 (same(figure)): a figure is printed instead of shown"),
+    ("figure-as-text", "a figure is printed instead of shown: the last expression moves a variable"),
     ("no-checks", "it makes no check"),
     ("no-refutation", "the check \"X2 two and two again\" does not stand: consistent, expected refuted"),
     ("panic", "one is not two"),
