@@ -45,11 +45,12 @@ impl Report {
         self.verdict == self.expected
     }
 
-    /// Prints the line and appends the report to the run's file.
+    /// Prints the line and appends the report, with that line, to the run's file.
     pub(super) fn published(self) -> Self {
-        println!("{self}");
+        let record = Record { line: self.to_string(), report: &self };
+        println!("{}", record.line);
         if let Some(path) = std::env::var_os(REPORT_VARIABLE) {
-            let appended = serde_json::to_vec(&self).map_err(std::io::Error::from).and_then(|mut line| {
+            let appended = serde_json::to_vec(&record).map_err(std::io::Error::from).and_then(|mut line| {
                 line.push(b'\n');
                 std::fs::OpenOptions::new().create(true).append(true).open(&path)?.write_all(&line)
             });
@@ -60,6 +61,14 @@ impl Report {
         }
         self
     }
+}
+
+/// What is appended to the run's file.
+#[derive(Serialize)]
+struct Record<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    line: String,
 }
 
 impl fmt::Display for Report {
@@ -100,6 +109,7 @@ fn to_error(value: f64, error: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::Record;
     use crate::check::{Bound, Exact, MonteCarlo, Power};
 
     #[test]
@@ -120,9 +130,10 @@ mod tests {
     #[test]
     fn the_record_has_the_fields_that_a_run_reads() {
         let report = Exact { claim: "M1", name: "a sum", closed_form: 1.0, oracle: 1.0, error: 0.0, discrepancy: 0.1 };
+        let report = report.check();
         assert_eq!(
-            serde_json::to_string(&report.check()).unwrap(),
-            r#"{"claim":"M1","name":"a sum","method":"exact","verdict":"consistent","expected":"consistent","estimate":1.0,"closed_form":1.0,"radius_below":0.0,"radius_above":0.0,"samples":0,"discrepancy":0.1,"miss":0.0,"false_alarm":0.0,"guaranteed":true}"#
+            serde_json::to_string(&Record { line: report.to_string(), report: &report }).unwrap(),
+            r#"{"claim":"M1","name":"a sum","method":"exact","verdict":"consistent","expected":"consistent","estimate":1.0,"closed_form":1.0,"radius_below":0.0,"radius_above":0.0,"samples":0,"discrepancy":0.1,"miss":0.0,"false_alarm":0.0,"guaranteed":true,"line":"✓ M1 a sum: consistent; 1 ± 0, closed form 1, catches 0.1"}"#
         );
     }
 }

@@ -23,6 +23,13 @@ pub struct Cli {
 pub enum Command {
     /// Execute notebooks, each from a cleared state
     Run(Run),
+    /// Make the book of the notebooks as they are in their files, without executing them
+    Book,
+    /// Make a notebook to begin with, with a first check
+    New {
+        /// Its name, such as 19-my-model
+        name: String,
+    },
     /// Open the notebooks in JupyterLab (installed below the target directory if there is none)
     Lab {
         /// Arguments for JupyterLab, such as --no-browser

@@ -1,14 +1,16 @@
 //! The program of the workbook: executes the notebooks, counts their checks and says whether they stand; is the notebooks' kernel.
 
+mod book;
 mod cargo;
+mod claims;
 mod cli;
 mod compare;
-mod coverage;
 mod instance;
 mod interrupt;
 mod jupyter;
 mod kernel;
 mod lab;
+mod new;
 mod notebook;
 mod project;
 mod report;
@@ -44,6 +46,8 @@ fn obey(arguments: Cli) -> anyhow::Result<bool> {
     match arguments.command() {
         Command::Run(options) if options.worker => worker::serve(&options)?,
         Command::Run(options) => return run::run(&options),
+        Command::Book => run::book()?,
+        Command::New { name } => new::notebook(&name)?,
         Command::Kernel(Kernel::Install { prefix }) => jupyter::install(prefix.as_deref())?,
         Command::Kernel(Kernel::Uninstall { prefix }) => jupyter::uninstall(prefix.as_deref())?,
         Command::Kernel(Kernel::Start { connection }) => jupyter::start(&connection)?,

@@ -3,6 +3,7 @@
 use crate::cli::Usage;
 use crate::kernel::Execution;
 use crate::project::write_atomically;
+use crate::report::Check;
 use anyhow::{Context, Result, bail};
 use nbformat::v4::{Cell, Output};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// The tag of a cell that is meant to fail.
 const RAISES: &str = "raises-exception";
 
-/// The cell metadata that names the checks a cell made, so that a later run notices one that is gone.
+/// The cell metadata that holds the reports of the checks a cell made, so that a later run notices one that is gone.
 const CHECKS: &str = "checks";
 
 /// A notebook and the file it came from.
@@ -63,6 +64,30 @@ impl Notebook {
         })
     }
 
+    /// The first heading, or else the name.
+    pub fn title(&self) -> String {
+        let heading = |cell: &Cell| match cell {
+            Cell::Markdown { source, .. } => {
+                source.concat().lines().find_map(|l| Some(l.strip_prefix("# ")?.to_owned()))
+            }
+            _ => None,
+        };
+        self.contents.cells.iter().find_map(heading).unwrap_or_else(|| self.name())
+    }
+
+    /// What a reader sees, cell by cell.
+    pub fn contents(&self) -> impl Iterator<Item = Content> {
+        self.contents.cells.iter().enumerate().map(|(index, cell)| match cell {
+            Cell::Code { source, execution_count, .. } => Content::Code {
+                source: source.concat(),
+                executed: execution_count.is_some(),
+                outputs: self.outputs(index),
+                checks: checks_of(cell),
+            },
+            Cell::Markdown { source, .. } | Cell::Raw { source, .. } => Content::Text(source.concat()),
+        })
+    }
+
     /// The outputs of the cell at `index` as they are in the file, JSON.
     pub fn outputs(&self, index: usize) -> Vec<Value> {
         match &self.contents.cells[index] {
@@ -71,15 +96,9 @@ impl Notebook {
         }
     }
 
-    /// The names of the checks that the cells made when the file was last saved.
-    pub fn saved_checks(&self) -> Vec<String> {
-        self.contents
-            .cells
-            .iter()
-            .filter_map(|cell| cell.metadata().additional.get(CHECKS)?.as_array())
-            .flatten()
-            .filter_map(|name| name.as_str().map(str::to_owned))
-            .collect()
+    /// The checks that the cells made when a run last saved the file.
+    pub fn saved_checks(&self) -> Vec<Check> {
+        self.contents.cells.iter().flat_map(checks_of).collect()
     }
 
     /// Removes all outputs, so that what is saved is of one run.
@@ -94,7 +113,7 @@ impl Notebook {
     }
 
     /// Puts what came of a cell in its place: the `count`-th that was executed.
-    pub fn record(&mut self, index: usize, count: usize, execution: &Execution, checks: &[String]) -> Result<()> {
+    pub fn record(&mut self, index: usize, count: usize, execution: &Execution, checks: &[Check]) -> Result<()> {
         if let Cell::Code { outputs, execution_count, metadata, .. } = &mut self.contents.cells[index] {
             *execution_count = Some(count.try_into()?);
             *outputs = outputs_of(execution, count)?;
@@ -118,6 +137,25 @@ impl Notebook {
         let text = nbformat::serialize_notebook(&nbformat::Notebook::V4(self.contents.clone()));
         write_atomically(path, text.context("the notebook cannot be written as JSON")?.as_bytes())
     }
+}
+
+/// The checks that a cell made when a run last saved it.
+fn checks_of(cell: &Cell) -> Vec<Check> {
+    let saved = cell.metadata().additional.get(CHECKS);
+    saved.and_then(|checks| serde_json::from_value(checks.clone()).ok()).unwrap_or_default()
+}
+
+/// A cell as a reader sees it.
+pub enum Content {
+    /// Markdown.
+    Text(String),
+    Code {
+        source: String,
+        executed: bool,
+        /// As in the file, JSON.
+        outputs: Vec<Value>,
+        checks: Vec<Check>,
+    },
 }
 
 /// A cell to execute.

@@ -1,6 +1,6 @@
 //! What a run found, and whether that is enough: a notebook that does not check anything, or does not reach its end, has failed.
 
-use crate::coverage::{self, Claims, Row};
+use crate::claims::{self, Checked, Claims, Row};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::PathBuf;
 
@@ -31,6 +31,8 @@ pub struct Check {
     #[serde(deserialize_with = "or_nan")]
     pub false_alarm: f64,
     pub guaranteed: bool,
+    /// The line that it printed.
+    pub line: String,
 }
 
 /// JSON has neither NaN nor infinities: they are written as null.
@@ -97,6 +99,11 @@ impl Notebook {
         self.cells.iter().flat_map(|cell| &cell.checks)
     }
 
+    /// Its checks under its name.
+    pub fn checked(&self) -> Checked<'_> {
+        Checked { notebook: self.name(), checks: self.checks().collect() }
+    }
+
     /// How many checks it made, and how many of them stand.
     pub fn counts(&self) -> (usize, usize) {
         (self.checks().count(), self.checks().filter(|check| check.stands()).count())
@@ -144,10 +151,11 @@ impl Run {
         for pair in ids.windows(2).filter(|pair| pair[0] == pair[1]) {
             problems.push(format!("two checks are called {:?} and so share a seed; rename one", pair[0]));
         }
+        let checked: Vec<Checked> = notebooks.iter().map(Notebook::checked).collect();
         if complete && !interrupted {
-            problems.extend(claims.without_check(&notebooks));
+            problems.extend(claims.problems(&checked));
         }
-        let coverage = coverage::rows(claims, &notebooks);
+        let coverage = claims::rows(claims, &checked);
         let succeeded = problems.is_empty() && notebooks.iter().all(Notebook::succeeded);
         Self { succeeded, false_alarm, notebooks, coverage, problems }
     }
@@ -170,7 +178,7 @@ impl Run {
         let (checks, asymptotic) = (all().count(), all().filter(|check| !check.guaranteed).count());
         lines.push(String::new());
         if !self.coverage.is_empty() {
-            lines.extend([coverage::table(&self.coverage), String::new()]);
+            lines.extend([claims::table(&self.coverage), String::new()]);
         }
         lines.extend(self.problems.iter().map(|problem| format!("FAILED: {problem}")));
         let failed = self.notebooks.iter().filter(|notebook| !notebook.succeeded()).count();
@@ -199,7 +207,7 @@ pub mod tests {
         let json = serde_json::json!({
             "claim": "M1", "name": name, "method": "sub-gamma", "verdict": "consistent", "expected": "consistent",
             "estimate": 1.0, "closed_form": null, "radius_below": 0.1, "radius_above": 0.1, "samples": 10,
-            "discrepancy": 0.2, "miss": 1e-3, "false_alarm": false_alarm, "guaranteed": true,
+            "discrepancy": 0.2, "miss": 1e-3, "false_alarm": false_alarm, "guaranteed": true, "line": "",
         });
         serde_json::from_value(json).unwrap()
     }

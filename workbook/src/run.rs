@@ -1,12 +1,12 @@
 //! `workbook run`: the notebooks, several at once.
 
+use crate::claims::Claims;
 use crate::cli::{Run as Options, Usage};
-use crate::coverage::Claims;
 use crate::notebook::Notebook;
 use crate::report::{self, Problem};
 use crate::terminal::say;
 use crate::worker::{Input, Worker};
-use crate::{instance, interrupt, project};
+use crate::{book, instance, interrupt, project, worker};
 use anyhow::{Context, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::num::NonZero;
@@ -41,7 +41,24 @@ pub fn run(options: &Options) -> Result<bool> {
         project::write_atomically(&path, serde_json::to_string_pretty(&run)?.as_bytes())?;
     }
     say(&format!("\n{}", run.summary()));
+    if run.succeeded && options.notebooks.is_empty() {
+        let executed =
+            notebooks.iter().map(|notebook| Notebook::read(&worker::copy_of(notebook)?)).collect::<Result<Vec<_>>>()?;
+        write_book(&executed, &claims)?;
+    }
     Ok(run.succeeded)
+}
+
+/// Makes the book of all notebooks as they are in their files.
+pub fn book() -> Result<()> {
+    write_book(&find(&[])?, &Claims::read()?)
+}
+
+fn write_book(notebooks: &[Notebook], claims: &Claims) -> Result<()> {
+    let page =
+        book::build(notebooks, claims).context("the book could not be made; what was there before is as it was")?;
+    say(&format!("The book is {}.", page.display()));
+    Ok(())
 }
 
 /// The notebooks that were asked for, or all of the project's, in the order of their names.

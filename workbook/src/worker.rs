@@ -143,8 +143,7 @@ fn execute(kernel: &mut Kernel, saved: &Notebook, options: &Options) -> Result<r
         tell(&Event::Cell { executed: count, first_line: cell.first_line().to_owned() })?;
         let execution = kernel.execute(&cell.source, Duration::from_secs(options.timeout));
         let (checks, mut wrong) = judge(cell, &execution);
-        let ids: Vec<String> = checks.iter().map(Check::id).collect();
-        executed.record(cell.index, count + 1, &execution, &ids)?;
+        executed.record(cell.index, count + 1, &execution, &checks)?;
         if options.check && wrong.is_empty() {
             wrong = compare::differences(&saved.outputs(cell.index), &executed.outputs(cell.index));
         }
@@ -229,9 +228,10 @@ fn missing(saved: &Notebook, cells: &[report::Cell], code_cells: usize, in_place
         messages.push(format!("{} of its cells were not executed", code_cells - cells.len()));
     } else {
         // Whoever saves in place means to change the notebook.
-        let gone = saved.saved_checks().into_iter().filter(|id| !in_place && !made.contains(id));
+        let gone =
+            saved.saved_checks().iter().map(Check::id).filter(|id| !in_place && !made.contains(id)).collect::<Vec<_>>();
         messages.extend(
-            gone.map(|id| format!("the check {id:?} was made when the notebook was saved, but not in this run")),
+            gone.iter().map(|id| format!("the check {id:?} was made when the notebook was saved, but not in this run")),
         );
         if made.is_empty() {
             messages.push("it makes no check".to_owned());
@@ -247,11 +247,16 @@ fn kinds(execution: &Execution) -> Vec<String> {
     streams.chain(execution.display.keys().cloned()).chain(error).collect()
 }
 
+/// Where the executed copy of a notebook goes.
+pub fn copy_of(notebook: &Notebook) -> Result<PathBuf> {
+    Ok(project::target_dir()?.join("notebooks").join(notebook.path.file_name().unwrap_or_default()))
+}
+
 /// Saves the executed copy, and the notebook itself if that was asked for and it succeeded.
 fn keep(executed: &Notebook, report: &report::Notebook, options: &Options) -> Result<()> {
-    let copies = project::target_dir()?.join("notebooks");
-    std::fs::create_dir_all(&copies)?;
-    executed.write(&copies.join(executed.path.file_name().unwrap_or_default()))?;
+    let copy = copy_of(executed)?;
+    std::fs::create_dir_all(copy.parent().unwrap_or(&copy))?;
+    executed.write(&copy)?;
     if options.in_place && report.succeeded() {
         executed.save()?;
     }
