@@ -6,6 +6,9 @@ use pulldown_cmark::{Event, Options, Parser, Tag};
 use pulldown_latex::config::DisplayMode;
 use std::ops::Range;
 
+/// Where a line must not break.
+const JOINER: &str = "\u{2060}";
+
 /// Text with its formulas as MathML and its links to the book's `pages`.
 ///
 /// # Errors
@@ -15,7 +18,15 @@ pub fn of_book(markdown: &str, pages: &[String]) -> Result<String> {
     let mut code = 0;
     for (event, range) in Parser::new_ext(markdown, Options::ENABLE_MATH | Options::ENABLE_TABLES).into_offset_iter() {
         match event {
-            Event::InlineMath(latex) => replacements.push((range, mathml(&latex, DisplayMode::Inline)?)),
+            Event::InlineMath(latex) => {
+                let formula = mathml(&latex, DisplayMode::Inline)?;
+                let (before, after) =
+                    (markdown[..range.start].chars().next_back(), markdown[range.end..].chars().next());
+                // No line ends between a formula and the sign that belongs to it.
+                let opened = if before.is_some_and(|c| "([“‖".contains(c)) { JOINER } else { "" };
+                let closed = if after.is_some_and(|c| ".,;:!?)]”-–".contains(c)) { JOINER } else { "" };
+                replacements.push((range, [opened, &formula, closed].concat()));
+            }
             Event::DisplayMath(latex) => replacements.push((range, mathml(&latex, DisplayMode::Block)?)),
             Event::Start(Tag::Link { dest_url, .. }) => {
                 let Some(place) = markdown[range.clone()].rfind(&format!("]({dest_url}")) else { continue };

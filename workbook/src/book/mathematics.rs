@@ -30,6 +30,8 @@ fn as_tex_sets(mathml: &str) -> String {
         .replace(r#"<mo symmetric="true" stretchy="true">"#, r#"<mo symmetric="true" stretchy="false">"#)
         .replace(r#"<mo symmetric="#, r#"<mo lspace="0" rspace="0" symmetric="#)
         .replace(r#""minsize"#, r#"" minsize"#)
+        // The micro sign has no italic form.
+        .replace('\u{b5}', "\u{3bc}")
 }
 
 /// Writes what Markdown could take for a sign of its own as a character reference; tags and references stay.
