@@ -69,8 +69,7 @@ fn summary(chapters: &[Chapter], claims: &Claims, before: &[Page], after: &[Page
     let mut lines: Vec<String> = before.iter().map(link).collect();
     let mut titles: Vec<&str> = Vec::new();
     for chapter in chapters {
-        let title =
-            chapter.checks.first().and_then(|check| claims.part_of(&check.claim)).unwrap_or("Beyond the lecture");
+        let title = chapter.checks.first().and_then(|check| claims.part_of(&check.claim)).unwrap_or(pages::BEYOND);
         if titles.last() != Some(&title) {
             let again = if titles.contains(&title) { ", again" } else { "" };
             lines.push(format!("\n# {title}{again}\n\n"));

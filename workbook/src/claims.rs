@@ -84,6 +84,12 @@ impl Claims {
         self.parts.iter().find(|part| part.claims.iter().any(|claim| claim.id == id)).map(|part| part.title.as_str())
     }
 
+    /// The ids that notebooks check and that are no claims of the lecture.
+    pub fn others<'a>(&self, notebooks: &[Checked<'a>]) -> BTreeSet<&'a str> {
+        let known: Vec<&str> = self.ids().collect();
+        all(notebooks).map(|check| check.claim.as_str()).filter(|id| !known.contains(id)).collect()
+    }
+
     /// What all notebooks together leave open: claims without a check, errata without theirs.
     pub fn problems(&self, notebooks: &[Checked]) -> Vec<String> {
         [self.without_check(notebooks), self.errata_without_check(notebooks)].concat()
@@ -168,11 +174,8 @@ impl Row {
 
 /// A row for each claim in each notebook that checks it: in the order of the lecture, then what is no claim of it.
 pub fn rows(claims: &Claims, notebooks: &[Checked]) -> Vec<Row> {
-    let known: Vec<&str> = claims.ids().collect();
-    let checked: BTreeSet<&str> = all(notebooks).map(|check| check.claim.as_str()).collect();
-    let others = checked.into_iter().filter(|id| !known.contains(id));
-    let ids: Vec<&str> = known.iter().copied().chain(others).collect();
-    ids.iter().flat_map(|id| notebooks.iter().filter_map(|notebook| Row::of(id, notebook))).collect()
+    let ids = claims.ids().chain(claims.others(notebooks));
+    ids.flat_map(|id| notebooks.iter().filter_map(|notebook| Row::of(id, notebook))).collect()
 }
 
 /// The rows as a table for the terminal.

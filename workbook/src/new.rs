@@ -19,8 +19,8 @@ pub fn notebook(name: &str) -> Result<()> {
     let path = write(&project::root().join("notebooks"), name)?;
     say(&format!(
         "{path} is there, with a first check. To go on:\n  \
-         cargo run -- lab                      # open it in JupyterLab\n  \
-         cargo run -- run --in-place {name}    # execute it and save what comes of it"
+         cargo run -- lab    opens JupyterLab on the notebooks\n  \
+         cargo run -- run --in-place {name}    executes it and saves what comes of it"
     ));
     Ok(())
 }

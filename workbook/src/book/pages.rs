@@ -19,6 +19,9 @@ pub struct Page {
     pub text: String,
 }
 
+/// The part of notebooks and claims that are not the lecture's.
+pub const BEYOND: &str = "Beyond the lecture";
+
 /// The names of all pages.
 pub const NAMES: [&str; 6] = ["index", "checks", "notation", "claims", "errata", "data"];
 
@@ -110,6 +113,13 @@ impl<'a> Pages<'a> {
             text += &format!("\n## {}\n", part.title);
             for claim in &part.claims {
                 text += &format!("\n### {}\n\n{}\n\n{}", claim.id, literal(&claim.says), self.table_of(&claim.id));
+            }
+        }
+        let others = self.claims.others(&checked);
+        if !others.is_empty() {
+            text += &format!("\n## {BEYOND}\n");
+            for id in others {
+                text += &format!("\n### {}\n\n{}", literal(id), self.table_of(id));
             }
         }
         text
