@@ -4,7 +4,7 @@
 
 mod canvas;
 
-use crate::data::column;
+use crate::data::{column, present};
 use crate::display::significant;
 use crate::error::{Error, Result, finite, finite_matrix};
 use crate::gaussian::{Gaussian, same_length};
@@ -394,8 +394,7 @@ fn histogram(frame: &DataFrame, x: &str, bins: usize) -> Result<Mark> {
 /// The points of each value of the column `by`, in the order of their first rows.
 fn categories(frame: &DataFrame, x: &str, y: &str, by: &str) -> Result<Vec<(String, Vec<Point>)>> {
     let points = points(frame, x, y)?;
-    let available = || frame.get_column_names().iter().map(ToString::to_string).collect();
-    let by = frame.column(by).map_err(|_| Error::NoColumn { name: by.into(), available: available() })?;
+    let by = present(frame, by)?;
     let mut categories: Vec<(String, Vec<Point>)> = Vec::new();
     for (row, point) in points.into_iter().enumerate() {
         let value = by.get(row)?;
