@@ -23,6 +23,26 @@ pub fn linspace(from: f64, to: f64, n: usize) -> Vec<f64> {
     (0..n).map(at).collect()
 }
 
+/// `n` numbers from `from` to `to`, both positive and included, with one ratio of neighbours: evenly spaced on a logarithmic axis.
+///
+/// # Example
+/// ```
+/// use generative_models::prelude::*;
+/// let n = values(&geomspace(1.0, 1000.0, 4), f64::round);
+/// assert_eq!(n, [1.0, 10.0, 100.0, 1000.0]);
+/// ```
+pub fn geomspace(from: f64, to: f64, n: usize) -> Vec<f64> {
+    let mut x = values(&linspace(from.ln(), to.ln(), n), f64::exp);
+    // The ends without rounding.
+    if let Some(last) = x.last_mut() {
+        *last = to;
+    }
+    if let Some(first) = x.first_mut() {
+        *first = from;
+    }
+    x
+}
+
 /// f at each of the points.
 ///
 /// # Example
@@ -67,6 +87,17 @@ mod tests {
                 assert!(x.windows(2).all(|pair| (pair[1] - pair[0] - step).abs() <= 1e-15 * from.abs().max(to.abs())));
             }
         }
+    }
+
+    #[test]
+    fn one_ratio() {
+        assert!(geomspace(1.0, 2.0, 0).is_empty());
+        assert_eq!(geomspace(0.3, 7.0, 1), [0.3]);
+        let x = geomspace(1e-3, 3e5, 61);
+        let ratio = 3e8_f64.powf(1.0 / 60.0);
+        assert_eq!((x.len(), x[0], x[60]), (61, 1e-3, 3e5));
+        assert!(x.windows(2).all(|pair| (pair[1] / pair[0] / ratio - 1.0).abs() < 1e-13));
+        assert!(geomspace(-1.0, 1.0, 3)[1].is_nan());
     }
 
     #[test]

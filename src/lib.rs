@@ -51,7 +51,7 @@ pub mod prelude {
     };
     pub use crate::categorical::Categorical;
     pub use crate::check::{Bound, DistributionFunction, Exact, JointDistributionFunction, MonteCarlo, Power};
-    pub use crate::curve::{densities, linspace, values};
+    pub use crate::curve::{densities, geomspace, linspace, values};
     pub use crate::data;
     pub use crate::display::Show;
     pub use crate::elbo::{

@@ -277,8 +277,8 @@ impl Bound {
             Self::Normal { variance } => both(normal(variance)),
             Self::SubGamma { variance, above, below } => sub_gamma(variance, above, below),
             Self::Bernstein { variance, above, below } => sub_gamma(variance, above / 3.0, below / 3.0),
-            Self::Hoeffding { lower, upper } if !(upper > lower) => both(f64::NAN),
-            Self::Hoeffding { lower, upper } => sub_gamma(0.25 * (upper - lower).powi(2), 0.0, 0.0),
+            Self::Hoeffding { lower, upper } if lower < upper => sub_gamma(0.25 * (upper - lower).powi(2), 0.0, 0.0),
+            Self::Hoeffding { .. } => both(f64::NAN),
             Self::Lipschitz(l) => both(l * (2.0 * t / n).sqrt()),
             Self::Massart => both((t / (2.0 * n)).sqrt()),
             Self::Naaman { dim } => {
