@@ -315,7 +315,7 @@ impl Bound {
     /// use generative_models::prelude::*;
     /// let power = Power { false_alarm: 1e-9, miss: 1e-3, discrepancy: 0.02 };
     /// assert_eq!(Bound::Hoeffding { lower: 0.0, upper: 1.0 }.min_samples(power)?, 68169);
-    /// assert_eq!(Bound::Bernstein { variance: 0.01, above: 1.0, below: 1.0 }.min_samples(power)?, 3722);
+    /// assert_eq!(Bound::Bernstein { variance: 0.01, above: 1.0, below: 1.0 }.min_samples(power)?, 3630);
     /// # Ok::<(), Error>(())
     /// ```
     pub fn min_samples(&self, power: Power) -> Result<u64> {
