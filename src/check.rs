@@ -7,7 +7,7 @@
 //! | what is held against the closed form | check | bounds, strongest first |
 //! |---|---|---|
 //! | a value without random error: quadrature, finite differences, another algorithm | [`Exact`] | its own error |
-//! | the mean of random samples | [`MonteCarlo`] | [`Normal`](Bound::Normal), [`SubGamma`](Bound::SubGamma), [`Lipschitz`](Bound::Lipschitz), [`Catoni`](Bound::Catoni); [`CentralLimit`](Bound::CentralLimit) without a guarantee |
+//! | the mean of random samples | [`MonteCarlo`] | [`Normal`](Bound::Normal), [`SubGamma`](Bound::SubGamma), [`Bernstein`](Bound::Bernstein), [`Hoeffding`](Bound::Hoeffding), [`Lipschitz`](Bound::Lipschitz), [`Catoni`](Bound::Catoni); [`CentralLimit`](Bound::CentralLimit) without a guarantee |
 //! | the distribution function of random samples | [`DistributionFunction`], [`JointDistributionFunction`] | [`Massart`](Bound::Massart) in one dimension, [`Naaman`](Bound::Naaman) in more |
 //!
 //! Each check prints one line. If the environment variable `GENERATIVE_MODELS_REPORT` names a file, it also appends its

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use nalgebra::DMatrix;
-use polars::prelude::{Column, DataFrame, DataType};
+use polars::prelude::{Column, DataFrame, DataType, Expr, IntoLazy, Literal};
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::BufReader;
@@ -237,6 +237,27 @@ pub fn matrix(frame: &DataFrame, columns: &[impl AsRef<str>]) -> Result<DMatrix<
     Ok(DMatrix::from_vec(frame.height(), columns.len(), values.concat()))
 }
 
+/// The rows of a frame in which a column has this value.
+///
+/// # Errors
+/// [`Error::NoColumn`] with the names there are, [`Error::Column`] if no row has the value; polars' error if the column's values cannot be
+/// compared with it.
+///
+/// # Example
+/// ```
+/// use generative_models::prelude::*;
+/// let virginica = data::filter(&data::iris()?, "species", "virginica")?;
+/// assert_eq!(virginica.height(), 50);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn filter(frame: &DataFrame, column: &str, value: impl Literal + Display) -> Result<DataFrame> {
+    present(frame, column)?;
+    let problem = format!("no row has the value {value}");
+    // Not `col`, to which some names are patterns.
+    let rows = frame.clone().lazy().filter(Expr::Column(column.into()).eq(value.lit())).collect()?;
+    if rows.height() == 0 { Err(Error::Column { name: column.into(), problem }) } else { Ok(rows) }
+}
+
 /// An N×d matrix as a frame with one column per name.
 ///
 /// # Errors
@@ -251,11 +272,19 @@ pub fn frame(matrix: &DMatrix<f64>, names: &[impl Display]) -> Result<DataFrame>
 }
 
 /// One numeric column of a frame.
-pub(crate) fn column(frame: &DataFrame, name: &str) -> Result<Vec<f64>> {
-    let column = frame.column(name).map_err(|_| Error::NoColumn {
-        name: name.to_owned(),
-        available: frame.get_column_names().iter().map(ToString::to_string).collect(),
-    })?;
+///
+/// # Errors
+/// [`Error::NoColumn`] with the names there are, [`Error::Column`] if it is not numeric or holds a null.
+///
+/// # Example
+/// ```
+/// use generative_models::prelude::*;
+/// let frame = df!("x" => [1.0, 2.0], "n" => [3, 4])?;
+/// assert_eq!(data::column(&frame, "n")?, [3.0, 4.0]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn column(frame: &DataFrame, name: &str) -> Result<Vec<f64>> {
+    let column = present(frame, name)?;
     let wrong = |problem: String| Error::Column { name: name.to_owned(), problem };
     if !column.dtype().is_primitive_numeric() {
         return Err(wrong(format!("its type is {}, a numeric one is needed", column.dtype())));
@@ -263,6 +292,14 @@ pub(crate) fn column(frame: &DataFrame, name: &str) -> Result<Vec<f64>> {
     let numbers = column.cast(&DataType::Float64)?;
     let numbers = numbers.f64()?.iter().enumerate();
     numbers.map(|(row, x)| x.ok_or_else(|| wrong(format!("the value in row {row} is missing")))).collect()
+}
+
+/// The column of this name.
+pub(crate) fn present<'a>(frame: &'a DataFrame, name: &str) -> Result<&'a Column> {
+    frame.column(name).map_err(|_| Error::NoColumn {
+        name: name.to_owned(),
+        available: frame.get_column_names().iter().map(ToString::to_string).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -342,7 +379,7 @@ mod tests {
         assert!(message(b"a,b\n1,\n").contains("line 2, column \"b\": the field is empty"));
         assert!(message(b"a,b\n").contains("no rows"));
         assert!(message(b"").contains("no rows"));
-        assert!(message(b"a,a\n1,2\n").contains("a"));
+        assert!(message(b"a,a\n1,2\n").contains("duplicate"));
         assert!(message(b"a\n\xff\n").contains("UTF-8"));
         std::fs::remove_dir_all(&dir).unwrap();
     }
@@ -354,6 +391,21 @@ mod tests {
         assert!(message("y").contains("there is no column \"y\"; the frame has x, s"));
         assert!(message("s").contains("its type is str"));
         assert!(message("x").contains("row 1 is missing"));
+    }
+
+    #[test]
+    fn rows_of_one_value() {
+        let digits = digits().unwrap();
+        assert_eq!(column(&filter(&digits, "digit", 3).unwrap(), "digit").unwrap(), vec![3.0; 183]);
+        let frame =
+            df!("*" => ["a", "b", "a"], "^x$" => [1.0, 2.0, f64::NAN], "gap" => [Some(1), None, Some(2)]).unwrap();
+        assert_eq!(filter(&frame, "*", "a").unwrap().height(), 2);
+        assert_eq!(filter(&frame, "^x$", 2.0).unwrap(), frame.slice(1, 1));
+        assert_eq!(filter(&frame, "gap", 2).unwrap(), frame.slice(2, 1));
+        let message = |name, value: &'static str| filter(&frame, name, value).unwrap_err().to_string();
+        assert!(message("y", "a").contains("there is no column \"y\"; the frame has *, ^x$"));
+        assert!(message("*", "c").contains("\"*\": no row has the value c"));
+        assert!(filter(&frame, "^x$", "a").is_err());
     }
 
     #[test]

@@ -110,7 +110,7 @@ pub fn elbo_by_monte_carlo(
 
 /// The weights p(x, z)/q(z) of draws z of q. Their mean is the evidence p(x), and their Pareto k̂ says how far q can stand in for
 /// the posterior: above [`pareto_k_limit`](ImportanceWeights::pareto_k_limit) it is too narrow or in the wrong place. A mode of the
-/// posterior that q does not reach is seen by nothing. Of a q that is nearly the posterior most weights are alike, and k̂ may be
+/// posterior that q does not reach may not be seen. Of a q that is nearly the posterior most weights are alike, and k̂ may be
 /// large at one number of draws and small at ten times as many: look at the effective sample size as well.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 
 mod canvas;
 
-use crate::data::column;
+use crate::data::{column, present};
 use crate::display::significant;
 use crate::error::{Error, Result, finite, finite_matrix};
 use crate::gaussian::{Gaussian, same_length};
@@ -73,6 +73,8 @@ struct Panel {
     title: String,
     x: String,
     y: String,
+    log_x: bool,
+    log_y: bool,
     layers: Vec<Layer>,
 }
 
@@ -141,6 +143,31 @@ impl Figure {
     pub fn y(&self, name: impl Into<String>) -> Self {
         let mut figure = self.clone();
         figure.panel.y = name.into();
+        figure
+    }
+
+    /// Makes the x axis logarithmic; it has room for positive numbers only.
+    pub fn log_x(&self) -> Self {
+        let mut figure = self.clone();
+        figure.panel.log_x = true;
+        figure
+    }
+
+    /// Makes the y axis logarithmic; it has room for positive numbers only, and so none for a histogram, whose bars begin at 0.
+    ///
+    /// # Example
+    /// ```
+    /// use generative_models::prelude::*;
+    /// let n = [10.0, 1e3, 1e5];
+    /// let error = df!("N" => n, "standard error" => values(&n, |n| 1.0 / n.sqrt()))?;
+    /// let figure = Figure::new("A straight line").line(&error, "N", "standard error").log_x().log_y();
+    /// assert!(figure.text().contains("The x axis (N) runs logarithmically from 6.918 to 144500."));
+    /// # assert!(figure.png().is_ok());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn log_y(&self) -> Self {
+        let mut figure = self.clone();
+        figure.panel.log_y = true;
         figure
     }
 
@@ -266,8 +293,8 @@ impl Figure {
     /// # Errors
     /// The first error of the methods that built the figure: [`Error::NoColumn`]; [`Error::Column`] for a column without
     /// rows, of text, or with a value that is missing, NaN or infinite; [`Error::NotFinite`], [`Error::Domain`] and
-    /// [`Error::Shape`] for other arguments. [`Error::Figure`] for a panel without layers, or one with a range beyond what
-    /// `f64` can hold.
+    /// [`Error::Shape`] for other arguments, among them [`Error::Domain`] for a number ≤ 0 on a logarithmic axis.
+    /// [`Error::Figure`] for a panel without layers, or one with a range beyond what `f64` can hold.
     pub fn png(&self) -> Result<Vec<u8>> {
         if let Some(error) = &self.error {
             return Err(error.clone());
@@ -394,8 +421,7 @@ fn histogram(frame: &DataFrame, x: &str, bins: usize) -> Result<Mark> {
 /// The points of each value of the column `by`, in the order of their first rows.
 fn categories(frame: &DataFrame, x: &str, y: &str, by: &str) -> Result<Vec<(String, Vec<Point>)>> {
     let points = points(frame, x, y)?;
-    let available = || frame.get_column_names().iter().map(ToString::to_string).collect();
-    let by = frame.column(by).map_err(|_| Error::NoColumn { name: by.into(), available: available() })?;
+    let by = present(frame, by)?;
     let mut categories: Vec<(String, Vec<Point>)> = Vec::new();
     for (row, point) in points.into_iter().enumerate() {
         let value = by.get(row)?;
@@ -575,6 +601,32 @@ impl Mark {
         }
     }
 
+    /// The mark with its coordinates mapped.
+    fn map(&self, x: impl Fn(f64) -> Result<f64>, y: impl Fn(f64) -> Result<f64>) -> Result<Self> {
+        let all = |points: &[Point]| points.iter().map(|p| Ok((x(p.0)?, y(p.1)?))).collect::<Result<Vec<Point>>>();
+        Ok(match self {
+            Mark::Bars(bars) => {
+                y(0.0)?;
+                let bar = |&(left, right, height): &(f64, f64, f64)| Ok((x(left)?, x(right)?, y(height)?));
+                Mark::Bars(bars.iter().map(bar).collect::<Result<_>>()?)
+            }
+            Mark::Line(points) => Mark::Line(all(points)?),
+            Mark::Band(outline) => Mark::Band(all(outline)?),
+            Mark::Points(points, shape) => Mark::Points(all(points)?, *shape),
+            Mark::Errors(bars) => {
+                let bar = |bar: &(f64, f64, f64, f64)| Ok((x(bar.0)?, y(bar.1)?, y(bar.2)?, y(bar.3)?));
+                Mark::Errors(bars.iter().map(bar).collect::<Result<_>>()?)
+            }
+            Mark::Vertical(at) => Mark::Vertical(x(*at)?),
+            Mark::Horizontal(at) => Mark::Horizontal(y(*at)?),
+            Mark::HeatMap(map) => {
+                let (xs, ys) = (map.x.iter().map(|&v| x(v)), map.y.iter().map(|&v| y(v)));
+                Mark::HeatMap(HeatMap { x: xs.collect::<Result<_>>()?, y: ys.collect::<Result<_>>()?, ..map.clone() })
+            }
+            Mark::Images(_) => self.clone(),
+        })
+    }
+
     /// A mark of the same kind in the unit square, for the legend.
     fn sample(&self) -> Self {
         match self {
@@ -735,6 +787,20 @@ impl Panel {
         flow(entries, 0.0, room)
     }
 
+    /// The panel as it is drawn: with decades on its logarithmic axes.
+    fn in_decades(&self) -> Result<Self> {
+        let coordinate = |v: f64, log: bool| match log {
+            true if v > 0.0 => Ok(v.log10()),
+            true => Err(Error::Domain { what: "a value on a logarithmic axis", value: v, domain: "positive" }),
+            false => Ok(v),
+        };
+        let placed = |layer: &Layer| {
+            let mark = layer.mark.map(|x| coordinate(x, self.log_x), |y| coordinate(y, self.log_y))?;
+            Ok(Layer { mark, ..layer.clone() })
+        };
+        Ok(Self { layers: self.layers.iter().map(placed).collect::<Result<_>>()?, ..self.clone() })
+    }
+
     /// The ranges of the two axes.
     fn ranges(&self) -> Result<(Range<f64>, Range<f64>)> {
         let margin = if self.heat_map().is_some() { 0.0 } else { 0.04 };
@@ -785,7 +851,7 @@ impl Panel {
             }
         }
         inner.y.start += MARGIN / 2.0;
-        self.draw_plot(canvas, inner)
+        self.in_decades()?.draw_plot(canvas, inner)
     }
 
     fn draw_plot(&self, canvas: &Canvas, mut area: Area) -> Result<()> {
@@ -794,14 +860,15 @@ impl Panel {
             area.x.end -= colour_bar(canvas, map, label, &area)?;
         }
         area.y.end -= LINE_HEIGHT + if self.x.is_empty() { 0.0 } else { LINE_HEIGHT };
-        let y_ticks = ticks(&y, (area.height() / 45.0).max(2.0));
+        let ticks = |log: bool| if log { decade_ticks } else { ticks };
+        let y_ticks = ticks(self.log_y)(&y, (area.height() / 45.0).max(2.0));
         let widest = y_ticks.iter().map(|(_, label)| text_width(label, TICK_SIZE)).fold(0.0, f64::max);
         area.x.start += widest + 8.0 + if self.y_name().is_empty() { 0.0 } else { LINE_HEIGHT };
         // As many ticks as leave room between their labels.
         let fits = |ticks: &Vec<(f64, String)>| {
             ticks.iter().map(|(_, label)| text_width(label, TICK_SIZE) + 20.0).sum::<f64>() < area.width()
         };
-        let x_ticks = (2..=8).rev().map(|most| ticks(&x, f64::from(most))).find(fits).unwrap_or_default();
+        let x_ticks = (2..=8).rev().map(|most| ticks(self.log_x)(&x, f64::from(most))).find(fits).unwrap_or_default();
 
         let plot = Plot { x, y, area };
         let (left, right, top, bottom) = (plot.area.x.start, plot.area.x.end, plot.area.y.start, plot.area.y.end);
@@ -828,13 +895,15 @@ impl Panel {
 
     fn text(&self) -> String {
         let mut sentences = vec![self.title.trim_end_matches('.').to_owned()];
-        let axis = |name: &str, title: &str, Range { start, end }: Range<f64>| {
+        let axis = |name: &str, title: &str, log: bool, Range { start, end }: Range<f64>| {
             let title = if title.is_empty() { String::new() } else { format!(" ({title})") };
-            format!("The {name} axis{title} runs from {} to {}", number(start, 4), number(end, 4))
+            let (how, [start, end]) =
+                if log { (" logarithmically", [start, end].map(|v| 10_f64.powf(v))) } else { ("", [start, end]) };
+            format!("The {name} axis{title} runs{how} from {} to {}", number(start, 4), number(end, 4))
         };
-        match self.ranges() {
+        match self.in_decades().and_then(|panel| panel.ranges()) {
             Ok((x, y)) if self.images().is_none() => {
-                sentences.extend([axis("x", &self.x, x), axis("y", self.y_name(), y)]);
+                sentences.extend([axis("x", &self.x, self.log_x, x), axis("y", self.y_name(), self.log_y, y)]);
             }
             _ => {}
         }
@@ -873,19 +942,42 @@ fn ticks(range: &Range<f64>, most: f64) -> Vec<(f64, String)> {
     (first..=last).map(|k| k as f64 * step).map(|value| (value, number(value, digits))).collect()
 }
 
+/// The same for a range of decades: powers of ten, their multiples by 2 and 5 where there is room, and within one decade the multiples of
+/// one number.
+fn decade_ticks(range: &Range<f64>, most: f64) -> Vec<(f64, String)> {
+    let span = range.end - range.start;
+    if span < 1.0 {
+        let values = 10_f64.powf(range.start)..10_f64.powf(range.end);
+        return ticks(&values, most).into_iter().map(|(value, label)| (value.log10(), label)).collect();
+    }
+    let factors: &[f64] = if 3.0 * span <= most { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let stride = [1, 2, 3, 5, 10, 20, 50, 100].into_iter().find(|&s| span <= most * f64::from(s)).unwrap_or(200);
+    let (first, last) = (range.start.floor() as i32 / stride - 1, range.end.floor() as i32 / stride + 1);
+    let label = |factor: f64, k: i32| match k {
+        -3..=3 => number(factor * 10_f64.powi(k), 1),
+        _ if factor == 1.0 => power_of_ten(&k.to_string()),
+        _ => format!("{factor}×{}", power_of_ten(&k.to_string())),
+    };
+    let ticks = (first..=last).map(|k| k * stride).flat_map(|k| factors.iter().map(move |&factor| (factor, k)));
+    let ticks = ticks.map(|(factor, k)| (f64::from(k) + factor.log10(), label(factor, k)));
+    ticks.filter(|(at, _)| range.contains(at)).collect()
+}
+
 /// A number as a figure shows it, such as 0.25 or −2×10⁻⁵.
 fn number(x: f64, digits: usize) -> String {
     let text = significant(x, digits).replace('-', "−");
+    match text.split_once('e') {
+        Some((mantissa, exponent)) => format!("{mantissa}×{}", power_of_ten(exponent)),
+        None => text,
+    }
+}
+
+fn power_of_ten(exponent: &str) -> String {
     let superscript = |c: char| match c.to_digit(10) {
         Some(digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹".chars().nth(digit as usize),
         None => Some('⁻'),
     };
-    match text.split_once('e') {
-        Some((mantissa, exponent)) => {
-            format!("{mantissa}×10{}", exponent.chars().filter_map(superscript).collect::<String>())
-        }
-        None => text,
-    }
+    format!("10{}", exponent.chars().filter_map(superscript).collect::<String>())
 }
 
 /// Draws the colour bar at the right of the area and returns the width that it takes.
@@ -1057,6 +1149,69 @@ mod tests {
         assert!(message(new().vertical(-1e308, "").vertical(1.7e308, "")).contains("too long"));
         assert!(message(new()).contains("no layers"));
         assert!(message(new().beside(new().vertical(f64::INFINITY, ""))).contains("at x"));
+    }
+
+    #[test]
+    fn logarithmic_axes() {
+        let (frame, new) = (frame(), || Figure::new("Title"));
+        let text = new().line(&frame, "x", "n").log_x().text();
+        assert!(
+            text.contains("(x) runs logarithmically from 0.9461 to 4.228. The y axis (n) runs from 0.84 to 5.16."),
+            "{text}"
+        );
+        // A parabola on two logarithmic axes is a straight line.
+        let x = [0.01, 0.1, 1.0, 10.0];
+        let curves =
+            df!("x" => x, "x²" => x.map(|x| x * x), "ln" => x.map(f64::log10), "2 ln" => x.map(|x| 2.0 * x.log10()))
+                .unwrap();
+        let bent = new().line(&curves, "x", "x²").log_x().log_y().panel.in_decades().unwrap();
+        let straight = new().line(&curves, "ln", "2 ln").panel;
+        let points = |panel: &Panel| match &panel.layers[0].mark {
+            Mark::Line(points) => points.clone(),
+            _ => vec![],
+        };
+        assert_eq!((points(&bent), bent.ranges().unwrap()), (points(&straight), straight.ranges().unwrap()));
+        // Every kind of layer has its place, but for bars on a logarithmic y axis and what is not positive.
+        for (figure, description) in figures() {
+            size(&figure.clone());
+            match figure.log_x().log_y().png() {
+                Ok(_) => {}
+                Err(Error::Domain { what: "a value on a logarithmic axis", value, .. }) => {
+                    assert!(value <= 0.0, "{description}")
+                }
+                Err(error) => panic!("{description}: {error}"),
+            }
+        }
+        assert!(new().histogram(&frame, "x", 2).log_x().png().is_ok());
+        assert!(
+            new().histogram(&frame, "x", 2).log_y().png().unwrap_err().to_string().contains("logarithmic axis is 0")
+        );
+        assert!(new().heat_map(&frame, "x", "flat", "n", &[2.0]).log_x().log_y().png().is_ok());
+        assert!(
+            new()
+                .errors(&frame, "x", "n", "low", "high")
+                .vertical(0.1, "")
+                .horizontal(9.0, "")
+                .log_x()
+                .log_y()
+                .png()
+                .is_ok()
+        );
+        assert!(new().point(f64::MIN_POSITIVE, f64::MAX, "").vertical(f64::MAX, "").log_x().log_y().png().is_ok());
+        assert!(new().beside(new().vertical(0.0, "").log_x()).text().contains("Dashed vertical line at x = 0"));
+    }
+
+    #[test]
+    fn ticks_of_decades() {
+        let labels = |range, most| decade_ticks(&range, most).into_iter().map(|(_, label)| label).collect::<Vec<_>>();
+        assert_eq!(labels(-3.1..4.2, 8.0), ["0.001", "0.01", "0.1", "1", "10", "100", "1000", "10⁴"]);
+        assert_eq!(labels(-9.0..3.5, 5.0), ["10⁻⁹", "10⁻⁶", "0.001", "1", "1000"]);
+        assert_eq!(labels(3.6..5.1, 8.0), ["5000", "10⁴", "2×10⁴", "5×10⁴", "10⁵"]);
+        assert_eq!(labels(3.6..5.1, 3.0), ["10⁴", "10⁵"]);
+        assert_eq!(labels(0.0..0.5, 5.0), ["1", "1.5", "2", "2.5", "3"]);
+        assert_eq!(labels(-330.0..320.0, 4.0), ["10⁻²⁰⁰", "1", "10²⁰⁰"]);
+        let at: Vec<f64> = decade_ticks(&(0.0..1.0), 3.0).into_iter().map(|(at, _)| at).collect();
+        assert_eq!(at, [0.0, 2_f64.log10(), 5_f64.log10()]);
     }
 
     #[test]

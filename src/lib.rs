@@ -17,6 +17,7 @@
 //! | [`monte_carlo`] | random numbers by name, estimates with standard errors |
 //! | [`check`] | a closed form against an estimate, as a test with stated error probabilities |
 //! | [`quadrature`] | integrals with an estimate of their error |
+//! | [`curve`] | functions and densities at points |
 //! | [`data`] | real data sets as frames, frames to matrices |
 //! | [`figure`] | plots from frames |
 //! | [`display`] | frames, matrices and figures in a notebook |
@@ -26,6 +27,7 @@
 pub mod bayes;
 pub mod categorical;
 pub mod check;
+pub mod curve;
 pub mod data;
 pub mod display;
 pub mod elbo;
@@ -49,6 +51,7 @@ pub mod prelude {
     };
     pub use crate::categorical::Categorical;
     pub use crate::check::{Bound, DistributionFunction, Exact, JointDistributionFunction, MonteCarlo, Power};
+    pub use crate::curve::{densities, geomspace, linspace, values};
     pub use crate::data;
     pub use crate::display::Show;
     pub use crate::elbo::{

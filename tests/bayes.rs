@@ -43,7 +43,7 @@ fn plain_monte_carlo<P: Conjugate<Data: Sync> + Sync>(
     let fraction = |ln_evidence: f64| (ln_evidence - largest).exp();
     let closed_form = fraction(prior.ln_evidence(data).unwrap());
     let power = Power { false_alarm: 1e-9, miss: 1e-3, discrepancy: noticed * closed_form };
-    let bound = Bound::bounded(0.0, 1.0).unwrap();
+    let bound = Bound::Hoeffding { lower: 0.0, upper: 1.0 };
     let samples = bound.min_samples(power).unwrap();
     let check = MonteCarlo { claim: "B4", name, closed_form, bound, power, samples };
     let sample = |rng: &mut Generator| fraction(prior.ln_likelihood(&prior.sample(rng), data).unwrap());
@@ -459,7 +459,7 @@ fn priors_integrate_to_one_and_samples_follow_them() {
     let predictive = goal.predictive().unwrap().0;
     let two_stage = |rng: &mut Generator| Univariate(Poisson::new(goal.sample(rng)[0]).unwrap()).sample(rng);
     for k in 0..5_u64 {
-        let bound = Bound::bounded(0.0, 1.0).unwrap();
+        let bound = Bound::Hoeffding { lower: 0.0, upper: 1.0 };
         let name = format!("predictive at {k}");
         let samples = bound.min_samples(power).unwrap();
         let check = MonteCarlo { claim: "B1", name: &name, closed_form: predictive.pmf(k), bound, power, samples };

@@ -117,10 +117,16 @@ fn tail_bounds<'a>(p0: &'a Gaussian, p1: &'a Gaussian) -> Vec<Case<'a>> {
             sample: Box::new(move |rng| Gaussian::fit(&p0.sample_n(5, rng)).unwrap().covariance()[(0, 0)]),
         },
         Case {
-            name: "bounded: x₁ below a",
-            bound: Bound::bounded(0.0, 1.0).unwrap(),
+            name: "Hoeffding: x₁ below a",
+            bound: Bound::Hoeffding { lower: 0.0, upper: 1.0 },
             closed_form: first.cdf(a),
             sample: Box::new(move |rng| f64::from(p0.sample(rng)[0] <= a)),
+        },
+        Case {
+            name: "Bernstein: a rare event",
+            bound: Bound::Bernstein { variance: 0.02 * 0.98, above: 0.98, below: 0.02 },
+            closed_form: 0.02,
+            sample: Box::new(|rng| f64::from(rng.random_bool(0.02))),
         },
         Case {
             name: "Lipschitz: ln σ(2z)",

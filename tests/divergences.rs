@@ -294,7 +294,7 @@ fn on_outcomes(
         let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
         let oracle = Quadrature { value: having.iter().map(|&k| q[k] * f(k)).sum(), error: 0.0 };
         let sample = |rng: &mut Generator| f(outcome.sample(rng));
-        let monte_carlo = Some((Bound::bounded(low, high).unwrap(), &sample as _));
+        let monte_carlo = Some((Bound::Hoeffding { lower: low, upper: high }, &sample as _));
         Case { formula, right, mutants, oracle, monte_carlo }.problems()
     };
     let mut problems = check(&format!("D, {name}"), divergence, of_divergence, &|k| (q[k] / p[k]).ln());
@@ -380,7 +380,7 @@ fn distance<const D: usize>(
         let x = sampler(rng);
         (1.0 - p(x) / q(x)).max(0.0)
     };
-    let monte_carlo = Some((Bound::bounded(0.0, 1.0).unwrap(), &sample as _));
+    let monte_carlo = Some((Bound::Hoeffding { lower: 0.0, upper: 1.0 }, &sample as _));
     Case { formula, right, mutants, oracle, monte_carlo }.problems()
 }
 

@@ -206,7 +206,7 @@ fn normalisation() -> Row {
         let p = &p;
         Box::new(move |x| factor * p.ln_pdf(x).unwrap())
     };
-    let bound = Bound::bounded(0.0, 1.2).unwrap();
+    let bound = Bound::Hoeffding { lower: 0.0, upper: 1.2 };
     let samples = bound.min_samples(power(1.0)).unwrap();
     let test = |ln_p: &LnPdf<'_>| {
         let check = MonteCarlo { claim: "mutants", name: "∫ p", closed_form: 1.0, bound, power: power(1.0), samples };

@@ -188,7 +188,7 @@ const POWER: Power = Power { false_alarm: 1e-9, miss: 1e-3, discrepancy: 0.01 };
 
 /// A test of the mean of a function with values between −1 and 1.
 fn bounded<'a>(name: &'a str, closed_form: f64) -> MonteCarlo<'a> {
-    let bound = Bound::bounded(-1.0, 1.0).unwrap();
+    let bound = Bound::Hoeffding { lower: -1.0, upper: 1.0 };
     MonteCarlo { claim: "R4", name, closed_form, bound, power: POWER, samples: bound.min_samples(POWER).unwrap() }
 }
 
@@ -221,7 +221,7 @@ fn samples_of_a_categorical_have_its_probabilities() {
         stands(bounded(&name, p.pmf((k + 1) % 4)).expect_refuted(sample));
     }
     // −ln p lies between −ln 0.6 and −ln 0.1.
-    let bound = Bound::bounded(-(0.6_f64.ln()), -(0.1_f64.ln())).unwrap();
+    let bound = Bound::Hoeffding { lower: -(0.6_f64.ln()), upper: -(0.1_f64.ln()) };
     let samples = bound.min_samples(POWER).unwrap();
     let entropy = MonteCarlo {
         claim: "K5",

@@ -47,6 +47,28 @@ pub enum Bound {
         /// The constant L.
         f64,
     ),
+    /// For values between two ends: sub-gamma with v = (upper − lower)²/4 and no scale.
+    ///
+    /// Source: Hoeffding (1963), *Journal of the American Statistical Association* 58, theorem 2.
+    Hoeffding {
+        /// The lower end.
+        lower: f64,
+        /// The upper end.
+        upper: f64,
+    },
+    /// Bernstein's inequality, for values between two ends about their mean whose variance is known: sub-gamma with v the variance
+    /// and the scales c₊ = above/3 and c₋ = below/3. Beside Hoeffding's it gains where the variance is far below a quarter of the
+    /// squared width, as that of a rare event's indicator is.
+    ///
+    /// Source: Boucheron, Lugosi and Massart (2013), §2.8.
+    Bernstein {
+        /// A bound v on the variance of one value.
+        variance: f64,
+        /// The most by which a value exceeds the mean.
+        above: f64,
+        /// The most by which a value falls below the mean.
+        below: f64,
+    },
     /// For an empirical distribution function in one dimension, at all its arguments at once: √(ln(2/α) / 2N). So also for the
     /// mean of values between 0 and 1, where it is Hoeffding's.
     ///
@@ -220,32 +242,6 @@ impl Bound {
         Ok(Self::SubGamma { variance: (n - 1.0) / (n * n) * variance, above: above / n, below: below / n })
     }
 
-    /// For values between `lower` and `upper`: v = (upper − lower)²/4 and no scale.
-    ///
-    /// # Errors
-    /// [`Error::Domain`] unless lower < upper, both finite.
-    ///
-    /// # Example
-    /// ```
-    /// use generative_models::prelude::*;
-    /// let bound = Bound::bounded(-1.0, 3.0)?;
-    /// assert_eq!(bound, Bound::SubGamma { variance: 4.0, above: 0.0, below: 0.0 });
-    /// # Ok::<(), Error>(())
-    /// ```
-    ///
-    /// Source: Hoeffding (1963), *Journal of the American Statistical Association* 58, theorem 2.
-    pub fn bounded(lower: f64, upper: f64) -> Result<Self> {
-        let width = upper - lower;
-        if !(width > 0.0 && width.is_finite()) {
-            return Err(Error::Domain {
-                what: "the width of the values' range",
-                value: width,
-                domain: "positive and finite",
-            });
-        }
-        Ok(Self::SubGamma { variance: width * width / 4.0, above: 0.0, below: 0.0 })
-    }
-
     /// The distances (below, above) that the mean of `samples` values keeps from its expectation but for the probability
     /// `false_alarm`, half of it on each side: infinite if the bound needs more samples. `variance` is the samples' own, which
     /// [`Bound::CentralLimit`] alone looks at.
@@ -269,14 +265,20 @@ impl Bound {
         }
         let (n, t) = (samples as f64, (2.0 / error).ln());
         let normal = |variance: f64| SQRT_2 * erfc_inv(error) * (variance / n).sqrt();
+        let sub_gamma = |v: f64, above: f64, below: f64| {
+            if !(above >= 0.0 && below >= 0.0) {
+                return both(f64::NAN);
+            }
+            let normal = (2.0 * v * t / n).sqrt();
+            // An estimate above its expectation is a closed form below the estimate.
+            (normal + below * t / n, normal + above * t / n)
+        };
         match *self {
             Self::Normal { variance } => both(normal(variance)),
-            Self::SubGamma { above, below, .. } if !(above >= 0.0 && below >= 0.0) => both(f64::NAN),
-            Self::SubGamma { variance: v, above, below } => {
-                let normal = (2.0 * v * t / n).sqrt();
-                // An estimate above its expectation is a closed form below the estimate.
-                (normal + below * t / n, normal + above * t / n)
-            }
+            Self::SubGamma { variance, above, below } => sub_gamma(variance, above, below),
+            Self::Bernstein { variance, above, below } => sub_gamma(variance, above / 3.0, below / 3.0),
+            Self::Hoeffding { lower, upper } if lower < upper => sub_gamma(0.25 * (upper - lower).powi(2), 0.0, 0.0),
+            Self::Hoeffding { .. } => both(f64::NAN),
             Self::Lipschitz(l) => both(l * (2.0 * t / n).sqrt()),
             Self::Massart => both((t / (2.0 * n)).sqrt()),
             Self::Naaman { dim } => {
@@ -312,7 +314,8 @@ impl Bound {
     /// ```
     /// use generative_models::prelude::*;
     /// let power = Power { false_alarm: 1e-9, miss: 1e-3, discrepancy: 0.02 };
-    /// assert_eq!(Bound::bounded(0.0, 1.0)?.min_samples(power)?, 68169);
+    /// assert_eq!(Bound::Hoeffding { lower: 0.0, upper: 1.0 }.min_samples(power)?, 68169);
+    /// assert_eq!(Bound::Bernstein { variance: 0.01, above: 1.0, below: 1.0 }.min_samples(power)?, 3630);
     /// # Ok::<(), Error>(())
     /// ```
     pub fn min_samples(&self, power: Power) -> Result<u64> {
@@ -328,7 +331,11 @@ impl Bound {
         let resolution = |samples| self.resolution(samples, power, f64::NAN);
         let best = resolution(u64::MAX);
         if !(best.is_finite() && best >= 0.0) {
-            return domain("the bound's radius", best, "finite: give it a finite variance and scales, none negative");
+            return domain(
+                "the bound's radius",
+                best,
+                "finite: give it a finite variance, range and scales, none negative",
+            );
         }
         if best > discrepancy {
             return domain("the discrepancy", discrepancy, "large enough for 2⁶⁴ samples to resolve");
@@ -356,6 +363,8 @@ impl Bound {
         match self {
             Self::Normal { .. } => "normal",
             Self::SubGamma { .. } => "sub-gamma",
+            Self::Hoeffding { .. } => "Hoeffding",
+            Self::Bernstein { .. } => "Bernstein",
             Self::Lipschitz(_) => "Lipschitz",
             Self::Massart => "DKWM",
             Self::Naaman { .. } => "Naaman",
@@ -393,12 +402,14 @@ mod tests {
 
     const POWER: Power = Power { false_alarm: 1e-9, miss: 1e-3, discrepancy: 0.05 };
 
-    fn all() -> [Bound; 8] {
+    fn all() -> [Bound; 10] {
         [
             Bound::Normal { variance: 1.3 },
             Bound::SubGamma { variance: 2.0, above: 3.0, below: 0.5 },
             Bound::SubGamma { variance: 1e-20, above: 0.0, below: 1.0 },
             Bound::Lipschitz(1.7),
+            Bound::Hoeffding { lower: -0.3, upper: 2.0 },
+            Bound::Bernstein { variance: 0.2, above: 0.8, below: 1.5 },
             Bound::Massart,
             Bound::Naaman { dim: 2 },
             Bound::Naaman { dim: 1000 },
@@ -459,6 +470,11 @@ mod tests {
                 Bound::Normal { variance },
                 Bound::SubGamma { variance, above: 1.0, below: 1.0 },
                 Bound::Lipschitz(variance),
+                Bound::Hoeffding { lower: 0.0, upper: variance },
+                Bound::Hoeffding { lower: -variance, upper: 0.0 },
+                Bound::Bernstein { variance, above: 1.0, below: 1.0 },
+                Bound::Bernstein { variance: 1.0, above: variance, below: 1.0 },
+                Bound::Bernstein { variance: 1.0, above: 1.0, below: variance },
                 Bound::Catoni { variance },
             ] {
                 assert!(bound.min_samples(POWER).unwrap_err().to_string().contains("finite variance"), "{bound:?}");
@@ -490,7 +506,7 @@ mod tests {
         let t = 2e9_f64.ln();
         for (bound, radius) in [
             (Bound::Massart, (t / 2000.0).sqrt()),
-            (Bound::bounded(0.0, 1.0).unwrap(), (t / 2000.0).sqrt()),
+            (Bound::Hoeffding { lower: -1.0, upper: 2.0 }, 3.0 * (t / 2000.0).sqrt()),
             (Bound::Naaman { dim: 3 }, (3003e9_f64.ln() / 2000.0).sqrt()),
             (Bound::Lipschitz(2.0), 2.0 * (2.0 * t / 1000.0).sqrt()),
             (Bound::Catoni { variance: 3.0 }, (6.0 * t / (1000.0 - 2.0 * t)).sqrt()),
@@ -498,6 +514,11 @@ mod tests {
         ] {
             assert!((both(bound) / radius - 1.0).abs() < 1e-14, "{bound:?}");
         }
+        let radii = Bound::Bernstein { variance: 0.2, above: 0.9, below: 0.3 }.radius(1000, 1e-9, f64::NAN);
+        let normal = (0.4 * t / 1000.0).sqrt();
+        assert!(
+            (radii.0 - normal - 0.1 * t / 1000.0).abs() < 1e-15 && (radii.1 - normal - 0.3 * t / 1000.0).abs() < 1e-15
+        );
         let z = both(Bound::Normal { variance: 1.0 }) * 1000.0_f64.sqrt();
         // The normal's quantile at 5e-10, computed with 25 digits.
         assert!((z - 6.109410204869397).abs() < 1e-14);
@@ -607,8 +628,6 @@ mod tests {
         assert!(Bound::covariance_entry(p.covariance(), 0, 0, 1).is_err());
         assert!(Bound::centred_product(&DMatrix::zeros(3, 2), 2, 0).is_err());
         assert!(Bound::centred_product(&DMatrix::zeros(0, 0), 0, 0).is_err());
-        assert!(Bound::bounded(1.0, 1.0).is_err() && Bound::bounded(0.0, f64::INFINITY).is_err());
-        assert!(Bound::bounded(f64::NAN, 1.0).is_err() && Bound::bounded(1.0, 0.0).is_err());
         assert!(Bound::quadratic(&dvector![0.0], &DMatrix::zeros(2, 2)).is_err());
         assert!(Bound::quadratic(&dvector![f64::NAN], &dmatrix![1.0]).is_err());
         assert!(Bound::quadratic(&DVector::zeros(0), &DMatrix::zeros(0, 0)).is_err());
