@@ -1,7 +1,7 @@
 //! Named works, which criterion times alone and `peers.py` beside the same works of other libraries.
 
 use criterion::Criterion;
-use std::io::{BufRead, stdin};
+use std::io::stdin;
 use std::time::Instant;
 
 /// What is timed: one call, which hands back a number that the peers' work must agree with, or NaN.
