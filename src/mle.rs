@@ -7,13 +7,17 @@ use rayon::prelude::*;
 use std::f64::consts::PI;
 
 /// How many rows are centred and multiplied at once.
-const CHUNK: usize = 512;
+const CHUNK: usize = 1024;
 
 /// How many chunks are held in memory before they are merged.
 const BLOCK: usize = 64;
 
 /// How many columns of the symmetric product are computed at once, from the diagonal down.
 const PANEL: usize = 32;
+
+/// Below this width products are taken entry by entry. No less than 6, up to which nalgebra's `gemm` (0.35) takes the transposed view
+/// by vectors and writes past their end.
+const NARROW: usize = 16;
 
 /// The log likelihood LL = Σₙ ln p(xₙ) of the rows xₙ of an N×d matrix.
 ///
@@ -248,9 +252,13 @@ fn gram(rows: &DMatrix<f64>) -> DMatrix<f64> {
     let transposed = DMatrixView::<f64, Dyn, Dyn>::from_slice_with_strides(rows.as_slice(), d, n, n, 1);
     let mut product = DMatrix::zeros(d, d);
     for start in (0..d).step_by(PANEL) {
-        let (height, width) = (d - start, PANEL.min(d - start));
-        let mut panel = product.view_mut((start, start), (height, width));
-        panel.gemm(1.0, &transposed.rows(start, height), &rows.columns(start, width), 0.0);
+        let (below, columns) = (rows.columns(start, d - start), rows.columns(start, PANEL.min(d - start)));
+        let mut panel = product.view_mut((start, start), (below.ncols(), columns.ncols()));
+        if columns.ncols().min(n) < NARROW {
+            panel.copy_from(&below.tr_mul(&columns));
+        } else {
+            panel.gemm(1.0, &transposed.rows(start, below.ncols()), &columns, 0.0);
+        }
     }
     product.fill_upper_triangle_with_lower_triangle();
     product
@@ -343,6 +351,15 @@ mod tests {
             assert_eq!(other.count(), whole.count());
             assert!((other.mean() - whole.mean()).amax() < 1e-13);
             assert!((other.scatter() - whole.scatter()).amax() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn the_product_is_its_definition_in_every_shape() {
+        for (n, d) in (1..=40).map(|d| (40 - d / 2, d)).chain((1..=20).map(|n| (n, 33))).chain([(CHUNK, 70)]) {
+            let rows = DMatrix::from_fn(n, d, |i, j| ((3 * i + 5 * j * j + i * j) % 11) as f64 - 5.0);
+            // Of integers, and so exact.
+            assert_eq!(gram(&rows), rows.transpose() * &rows, "{n}×{d}");
         }
     }
 

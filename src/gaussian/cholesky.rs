@@ -1,5 +1,6 @@
 //! Symmetric positive definite matrices: the factorisation Σ = L Lᵀ, and what it leaves of the digits.
 
+use super::lanes::LowerTriangle;
 use crate::error::{Error, Result};
 use nalgebra::{DMatrix, DVector};
 
@@ -54,15 +55,8 @@ fn check_pivot(matrix: &DMatrix<f64>, index: usize, pivot: f64) -> Result<()> {
 /// The variance inflation factors Σⱼⱼ (Σ⁻¹)ⱼⱼ = ‖L⁻¹ eⱼ √Σⱼⱼ‖² ≥ 1: a variable's variance over what all the others leave
 /// unexplained of it. They lie below the condition number of the correlations and do not depend on the variables' order or units.
 pub(crate) fn variance_inflation(covariance: &DMatrix<f64>, factor: &DMatrix<f64>) -> Vec<f64> {
-    let d = factor.nrows();
-    (0..d)
-        .map(|j| {
-            let mut column = DVector::zeros(d - j);
-            column[0] = covariance[(j, j)].sqrt();
-            factor.view((j, j), (d - j, d - j)).solve_lower_triangular_unchecked_mut(&mut column);
-            column.norm_squared()
-        })
-        .collect()
+    let deviations = DMatrix::from_diagonal(&covariance.diagonal().map(f64::sqrt));
+    LowerTriangle::new(factor).solve_rows(&deviations).row_iter().map(|row| row.norm_squared()).collect()
 }
 
 /// How many eigenvalues of the matrix exceed `noise` once its rows and columns are divided by `scale`; variables of scale 0 are

@@ -5,6 +5,7 @@
 
 use nalgebra::DMatrix;
 use pulp::Arch;
+use std::iter;
 
 /// How many samples go together.
 pub(crate) const LANES: usize = 16;
@@ -65,10 +66,12 @@ impl LowerTriangle {
             #[inline(always)]
             move || {
                 let z = z;
-                for i in (0..self.dim()).step_by(TILE) {
+                // Zeros that come first stay.
+                let from = z.iter().position(|z| *z != [0.0; LANES]).unwrap_or(z.len()) / TILE * TILE;
+                for i in (from..self.dim()).step_by(TILE) {
                     let rows = self.tile(i);
                     let mut sums: [Lanes; TILE] = std::array::from_fn(|t| z[i + t]);
-                    for (j, z) in z[..i].iter().enumerate() {
+                    for (j, z) in z[..i].iter().enumerate().skip(from) {
                         for t in 0..TILE {
                             add_multiple(&mut sums[t], -rows[t][j], z);
                         }
@@ -83,6 +86,22 @@ impl LowerTriangle {
                 }
             },
         );
+    }
+
+    /// L⁻¹ r for each row r.
+    pub(crate) fn solve_rows(&self, rows: &DMatrix<f64>) -> DMatrix<f64> {
+        let mut solved = rows.clone();
+        let mut z = vec![];
+        for start in (0..rows.nrows()).step_by(LANES) {
+            z.clear();
+            z.extend(gather(rows, start, iter::repeat(&0.0)));
+            z.resize(self.dim(), [0.0; LANES]);
+            self.solve(&mut z);
+            for (mut column, z) in solved.column_iter_mut().zip(&z) {
+                column.as_mut_slice()[start..].iter_mut().zip(z).for_each(|(x, z)| *x = *z);
+            }
+        }
+        solved
     }
 
     /// z ← L z: zᵢ ← Σⱼ Lᵢⱼ zⱼ, i descending.
