@@ -32,8 +32,8 @@ mod total_variation;
 
 use crate::categorical::Categorical;
 use crate::error::{Error, Result};
-use crate::gaussian::{Density, Gaussian, same_length};
-use gap::{gap, ln_ratio, weighted_gap};
+use crate::gaussian::{Density, Gaussian, LowerTriangle, same_length};
+use gap::{gap, weighted_gap};
 use nalgebra::DMatrix;
 use std::f64::consts::PI;
 
@@ -155,8 +155,8 @@ const DIVERGENCE: &str = "the divergence";
 const CROSS_ENTROPY: &str = "the cross-entropy";
 
 impl KullbackLeibler for Gaussian {
-    /// ½ (tr Σ_p⁻¹Σ_q − d − ln det Σ_p⁻¹Σ_q + (μ_q−μ_p)ᵀ Σ_p⁻¹ (μ_q−μ_p)), in which the first three terms are Σᵢ (λᵢ − ln(1 + λᵢ)) with
-    /// the eigenvalues λ of L_p⁻¹ (Σ_q − Σ_p) L_p⁻ᵀ, Σ_p = L_p L_pᵀ. For diagonal covariances λᵢ = σ²_qᵢ/σ²_pᵢ − 1.
+    /// ½ (tr Σ_p⁻¹Σ_q − d − ln det Σ_p⁻¹Σ_q + (μ_q−μ_p)ᵀ Σ_p⁻¹ (μ_q−μ_p)), in which the first three terms are
+    /// Σᵢ (Kᵢᵢ² − 1 − ln Kᵢᵢ² + Σⱼ Kᵢⱼ²), j < i, with K = L_p⁻¹ L_q and Σ = L Lᵀ. For diagonal covariances Kᵢᵢ² = σ²_qᵢ/σ²_pᵢ.
     ///
     /// Source: Rasmussen and Williams (2006), *Gaussian Processes for Machine Learning*, eq. A.23.
     fn kl(&self, p: &Self) -> Result<f64> {
@@ -166,23 +166,40 @@ impl KullbackLeibler for Gaussian {
     }
 }
 
-/// tr Σ_p⁻¹Σ_q − d − ln det Σ_p⁻¹Σ_q ≥ 0.
+/// tr Σ_p⁻¹Σ_q − d − ln det Σ_p⁻¹Σ_q = Σᵢ (Kᵢᵢ² − 1 − ln Kᵢᵢ² + Σⱼ Kᵢⱼ²) ≥ 0, j < i, K Kᵀ = L_p⁻¹ Σ_q L_p⁻ᵀ.
 fn covariance_gap(q: &Gaussian, p: &Gaussian) -> f64 {
-    let whiten = |mut m: DMatrix<f64>| {
-        p.cholesky_factor().solve_lower_triangular_unchecked_mut(&mut m);
-        m
-    };
-    // The difference is taken first: of near covariances the eigenvalues of Σ_p⁻¹Σ_q itself keep half of the digits only.
-    let difference = whiten(whiten(q.covariance() - p.covariance()).transpose());
-    if difference.iter().all(|entry| entry.is_finite()) {
-        let eigenvalues = difference.symmetric_eigenvalues();
-        if eigenvalues.iter().all(|l| l.abs() < 0.5) {
-            return eigenvalues.iter().map(|&l| gap(1.0 + l, 1.0, l)).sum();
-        }
+    let whitening = LowerTriangle::new(p.cholesky_factor());
+    // K = L_p⁻¹ L_q, by its columns.
+    let columns = whitening.solve_rows(&q.cholesky_factor().transpose());
+    let scales = q.cholesky_factor().diagonal().zip_map(&p.cholesky_factor().diagonal(), square_gap);
+    let far =
+        scales.sum() + (0..q.dim()).map(|j| columns.view((j, j + 1), (1, q.dim() - j - 1)).norm_squared()).sum::<f64>();
+    if far > 0.25 {
+        return far;
     }
-    // Of far ones an eigenvalue near −1 keeps none: ln det is that of the factors, and the trace is ‖L_p⁻¹L_q‖².
-    let scales = q.cholesky_factor().diagonal().zip_map(&p.cholesky_factor().diagonal(), ln_ratio);
-    whiten(q.cholesky_factor().clone()).norm_squared() - q.dim() as f64 - 2.0 * scales.sum()
+    // Of near covariances K − I keeps half of the digits only, and the difference of the two, taken first, keeps them.
+    let difference = q.covariance() - p.covariance();
+    near_gap(whitening.solve_rows(&whitening.solve_rows(&difference).transpose())).unwrap_or(far)
+}
+
+/// (q/p)² − 1 − ln (q/p)² = (q/p − 1)² + 2 (q/p − 1 − ln q/p)
+fn square_gap(q: f64, p: f64) -> f64 {
+    ((q - p) / p).powi(2) + 2.0 * gap(q, p, q - p)
+}
+
+/// tr M − ln det(I + M) for a small symmetric M: [`covariance_gap`]'s sum for I + M = K Kᵀ, with Kᵢᵢ² − 1 in place of Kᵢᵢ.
+fn near_gap(mut m: DMatrix<f64>) -> Option<f64> {
+    let mut sum = 0.0;
+    for j in 0..m.nrows() {
+        let (pivot, rest) = (m[(j, j)], m.nrows() - j - 1);
+        if pivot.is_nan() || pivot.abs() >= 0.5 {
+            return None;
+        }
+        let column = m.view((j + 1, j), (rest, 1)).column(0) / (1.0 + pivot).sqrt();
+        m.view_mut((j + 1, j + 1), (rest, rest)).syger(-1.0, &column, &column, 1.0);
+        sum += gap(1.0 + pivot, 1.0, pivot) + column.norm_squared();
+    }
+    Some(sum)
 }
 
 impl CrossEntropy for Gaussian {

@@ -1,13 +1,23 @@
 //! Maximum likelihood: the log likelihood, the normal's sufficient statistics, its fit and its gradients.
 
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
-use crate::gaussian::{Density, Gaussian, rank, same_length, variance_inflation};
-use nalgebra::{DMatrix, DVector};
+use crate::gaussian::{Density, Gaussian, rank, same_length, sum, variance_inflation};
+use nalgebra::{DMatrix, DMatrixView, DVector, DVectorView, Dyn};
 use rayon::prelude::*;
 use std::f64::consts::PI;
 
 /// How many rows are centred and multiplied at once.
 const CHUNK: usize = 1024;
+
+/// How many chunks are held in memory before they are merged.
+const BLOCK: usize = 64;
+
+/// How many columns of the symmetric product are computed at once, from the diagonal down.
+const PANEL: usize = 32;
+
+/// Below this width products are taken entry by entry. No less than 6, up to which nalgebra's `gemm` (0.35) takes the transposed view
+/// by vectors and writes past their end.
+const NARROW: usize = 16;
 
 /// The log likelihood LL = Σₙ ln p(xₙ) of the rows xₙ of an N×d matrix.
 ///
@@ -59,20 +69,27 @@ impl GaussianStats {
     /// [`Error::NotFinite`] naming the row and column, [`Error::Overflow`].
     pub fn from_rows(data: &DMatrix<f64>) -> Result<Self> {
         let n = data.nrows();
-        let chunks: Vec<Self> = (0..n.div_ceil(CHUNK))
-            .into_par_iter()
-            .map(|chunk| Self::of_chunk(data.rows(chunk * CHUNK, CHUNK.min(n - chunk * CHUNK)).into_owned()))
-            .collect();
+        let of_chunk = |start| Self::of_chunk(data, start, CHUNK.min(n - start));
         let mut stats = Self::empty(data.ncols());
-        chunks.iter().for_each(|chunk| stats.absorb(chunk));
+        let starts: Vec<usize> = (0..n).step_by(CHUNK).collect();
+        for block in starts.chunks(BLOCK) {
+            let chunks: Vec<Self> = block.par_iter().map(|&start| of_chunk(start)).collect();
+            chunks.iter().for_each(|chunk| stats.absorb(chunk));
+        }
         stats.checked().map_err(|overflow| finite_matrix("the data", data).err().unwrap_or(overflow))
     }
 
     /// Centred first, then one matrix product: no difference of large sums of squares.
-    fn of_chunk(mut rows: DMatrix<f64>) -> Self {
-        // The second time takes away what rounding the first mean has left.
-        let mean = subtract_mean(&mut rows) + subtract_mean(&mut rows);
-        Self { count: rows.nrows(), mean, scatter: rows.transpose() * &rows }
+    fn of_chunk(data: &DMatrix<f64>, start: usize, count: usize) -> Self {
+        let mut rows = Vec::with_capacity(count * data.ncols());
+        let of_column = |column: DVectorView<f64>| {
+            let from = rows.len();
+            rows.extend_from_slice(&column.as_slice()[start..start + count]);
+            // The second time takes away what rounding the first mean has left.
+            subtract_mean(&mut rows[from..]) + subtract_mean(&mut rows[from..])
+        };
+        let mean = DVector::from_iterator(data.ncols(), data.column_iter().map(of_column));
+        Self { count, mean, scatter: gram(&DMatrix::from_vec(count, data.ncols(), rows)) }
     }
 
     /// Takes in one sample.
@@ -128,8 +145,10 @@ impl GaussianStats {
         let (n, m) = (self.count as f64, other.count as f64);
         let delta = &other.mean - &self.mean;
         self.count += other.count;
-        self.scatter += &other.scatter;
-        self.scatter += &delta * delta.transpose() * (n * m / (n + m));
+        let entries = self.scatter.column_iter_mut().zip(other.scatter.column_iter()).zip(&delta);
+        entries.for_each(|((mut column, other), of_column)| {
+            column.zip_zip_apply(&other, &delta, |s, other, delta| *s += other + delta * of_column * (n * m / (n + m)));
+        });
         self.mean += delta * (m / (n + m));
     }
 
@@ -227,13 +246,28 @@ impl GaussianStats {
     }
 }
 
-/// Subtracts from each column its mean; these means.
-fn subtract_mean(rows: &mut DMatrix<f64>) -> DVector<f64> {
-    let n = rows.nrows();
-    let mean = rows.tr_mul(&DVector::repeat(n, 1.0)) / n as f64;
-    for (mut column, &mean) in rows.column_iter_mut().zip(&mean) {
-        column.add_scalar_mut(-mean);
+/// RᵀR
+fn gram(rows: &DMatrix<f64>) -> DMatrix<f64> {
+    let (n, d) = rows.shape();
+    let transposed = DMatrixView::<f64, Dyn, Dyn>::from_slice_with_strides(rows.as_slice(), d, n, n, 1);
+    let mut product = DMatrix::zeros(d, d);
+    for start in (0..d).step_by(PANEL) {
+        let (below, columns) = (rows.columns(start, d - start), rows.columns(start, PANEL.min(d - start)));
+        let mut panel = product.view_mut((start, start), (below.ncols(), columns.ncols()));
+        if columns.ncols().min(n) < NARROW {
+            panel.copy_from(&below.tr_mul(&columns));
+        } else {
+            panel.gemm(1.0, &transposed.rows(start, below.ncols()), &columns, 0.0);
+        }
     }
+    product.fill_upper_triangle_with_lower_triangle();
+    product
+}
+
+/// Subtracts from each value their mean; this mean.
+fn subtract_mean(values: &mut [f64]) -> f64 {
+    let mean = sum(values) / values.len() as f64;
+    values.iter_mut().for_each(|x| *x -= mean);
     mean
 }
 
@@ -317,6 +351,15 @@ mod tests {
             assert_eq!(other.count(), whole.count());
             assert!((other.mean() - whole.mean()).amax() < 1e-13);
             assert!((other.scatter() - whole.scatter()).amax() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn the_product_is_its_definition_in_every_shape() {
+        for (n, d) in (1..=40).map(|d| (40 - d / 2, d)).chain((1..=20).map(|n| (n, 33))).chain([(CHUNK, 70)]) {
+            let rows = DMatrix::from_fn(n, d, |i, j| ((3 * i + 5 * j * j + i * j) % 11) as f64 - 5.0);
+            // Of integers, and so exact.
+            assert_eq!(gram(&rows), rows.transpose() * &rows, "{n}×{d}");
         }
     }
 

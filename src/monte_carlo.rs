@@ -56,6 +56,13 @@ impl Estimate {
         self.sum_of_squares += delta * (x - self.mean);
     }
 
+    /// The estimate from these numbers.
+    pub(crate) fn of<'a>(values: impl IntoIterator<Item = &'a f64>) -> Self {
+        let mut estimate = Self::default();
+        values.into_iter().for_each(|&x| estimate.observe(x));
+        estimate
+    }
+
     /// The estimate from both sets of numbers.
     pub fn merge(self, other: Self) -> Self {
         if self.count == 0 || other.count == 0 {

@@ -1,10 +1,8 @@
-//! Symmetric positive definite matrices: the factorisation Σ = L Lᵀ, what it leaves of the digits, and L on many rows at once.
+//! Symmetric positive definite matrices: the factorisation Σ = L Lᵀ, and what it leaves of the digits.
 
+use super::lanes::LowerTriangle;
 use crate::error::{Error, Result};
 use nalgebra::{DMatrix, DVector};
-
-/// Columns that are solved one by one before a matrix product takes them out of all later ones.
-const PANEL: usize = 32;
 
 /// Refuses a matrix whose triangles differ by more than rounding.
 pub(super) fn check_symmetric(matrix: &DMatrix<f64>) -> Result<()> {
@@ -57,15 +55,8 @@ fn check_pivot(matrix: &DMatrix<f64>, index: usize, pivot: f64) -> Result<()> {
 /// The variance inflation factors Σⱼⱼ (Σ⁻¹)ⱼⱼ = ‖L⁻¹ eⱼ √Σⱼⱼ‖² ≥ 1: a variable's variance over what all the others leave
 /// unexplained of it. They lie below the condition number of the correlations and do not depend on the variables' order or units.
 pub(crate) fn variance_inflation(covariance: &DMatrix<f64>, factor: &DMatrix<f64>) -> Vec<f64> {
-    let d = factor.nrows();
-    (0..d)
-        .map(|j| {
-            let mut column = DVector::zeros(d - j);
-            column[0] = covariance[(j, j)].sqrt();
-            factor.view((j, j), (d - j, d - j)).solve_lower_triangular_unchecked_mut(&mut column);
-            column.norm_squared()
-        })
-        .collect()
+    let deviations = DMatrix::from_diagonal(&covariance.diagonal().map(f64::sqrt));
+    LowerTriangle::new(factor).solve_rows(&deviations).row_iter().map(|row| row.norm_squared()).collect()
 }
 
 /// How many eigenvalues of the matrix exceed `noise` once its rows and columns are divided by `scale`; variables of scale 0 are
@@ -77,38 +68,4 @@ pub(crate) fn rank(matrix: &DMatrix<f64>, scale: &DVector<f64>, noise: f64) -> u
     }
     let inverse = DMatrix::from_diagonal(&scale.map(|s| if s > 0.0 { s.recip() } else { 0.0 }));
     (&inverse * matrix * &inverse).symmetric_eigenvalues().iter().filter(|&&l| l > noise).count()
-}
-
-/// L⁻¹ applied to each row: solves Z Lᵀ = R for Z in place of R. Columns are long and contiguous, so that each step is a
-/// vector operation over all rows.
-pub(super) fn solve_rows(factor: &DMatrix<f64>, rows: &mut DMatrix<f64>) {
-    let d = factor.nrows();
-    for start in (0..d).step_by(PANEL) {
-        let width = PANEL.min(d - start);
-        let (solved, mut rest) = rows.columns_range_pair_mut(..start, start..);
-        if start > 0 {
-            let block = factor.view((start, 0), (width, start)).transpose();
-            rest.columns_mut(0, width).gemm(-1.0, &solved, &block, 1.0);
-        }
-        for i in start..start + width {
-            let (panel, mut rest) = rows.columns_range_pair_mut(start..i, i..);
-            let mut z = rest.column_mut(0);
-            for j in start..i {
-                z.axpy(-factor[(i, j)], &panel.column(j - start), 1.0);
-            }
-            z /= factor[(i, i)];
-        }
-    }
-}
-
-/// L applied to each row, Z Lᵀ. The terms of each sum are added in the order of a product with a single vector, and without
-/// fused operations, which only some processors have: samples are the same everywhere, one by one or many at once.
-pub(super) fn multiply_rows(factor: &DMatrix<f64>, z: &DMatrix<f64>) -> DMatrix<f64> {
-    let mut product = DMatrix::zeros(z.nrows(), z.ncols());
-    for (i, mut column) in product.column_iter_mut().enumerate() {
-        for j in 0..=i {
-            column.axpy(factor[(i, j)], &z.column(j), 1.0);
-        }
-    }
-    product
 }

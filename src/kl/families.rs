@@ -1,7 +1,7 @@
 //! The closed forms of the one-dimensional families.
 
 use super::gap::{gap, ln_gamma_gap, ln_quotient, ln_ratio, recurrence_gap, steps, stirling_gap, weighted_gap};
-use super::{CROSS_ENTROPY, CrossEntropy, DIVERGENCE, KullbackLeibler, representable};
+use super::{CROSS_ENTROPY, CrossEntropy, DIVERGENCE, KullbackLeibler, representable, square_gap};
 use crate::error::{Result, finite};
 use crate::gaussian::{Density, Gaussian, same_length};
 use crate::univariate::Univariate;
@@ -203,10 +203,7 @@ impl KullbackLeibler for Univariate<Normal> {
     /// Source: Rasmussen and Williams (2006), *Gaussian Processes for Machine Learning*, eq. A.23.
     fn kl(&self, p: &Self) -> Result<f64> {
         let ([m, s], [mean, sd]) = (self.mean_and_deviation()?, p.mean_and_deviation()?);
-        let (ratio, x) = (s / sd, (s - sd) / sd);
-        // ρ² − 1 − 2 ln ρ = (ρ − 1)² + 2 (ρ − 1 − ln ρ)
-        let gaps = if ratio.is_finite() { x * x + 2.0 * gap(s, sd, s - sd) } else { ratio };
-        representable(DIVERGENCE, 0.5 * (gaps + ((m - mean) / sd).powi(2)))
+        representable(DIVERGENCE, 0.5 * (square_gap(s, sd) + ((m - mean) / sd).powi(2)))
     }
 }
 

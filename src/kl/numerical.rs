@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::gaussian::{Density, same_length};
-use crate::monte_carlo::{Estimate, Generator, estimate, estimates};
+use crate::monte_carlo::{Estimate, Generator, chunks};
 use crate::quadrature::{Quadrature, check_line, integrate, integrate_half_line};
-use nalgebra::DVector;
+use nalgebra::{DMatrix, DVector};
 use rand_distr::Distribution;
 use std::cmp::Ordering;
 
@@ -232,7 +232,7 @@ impl Point for DVector<f64> {
     }
 }
 
-/// D(q‖p) = E_q ln(q/p), as the mean of ln q(x) − ln p(x) over samples x of q, with its standard error; `name` is the seed, as of [`estimate`].
+/// D(q‖p) = E_q ln(q/p), as the mean of ln q(x) − ln p(x) over samples x of q, with its standard error; `name` is the seed, as of [`estimate`](crate::monte_carlo::estimate).
 ///
 /// # Errors
 /// [`Error::Shape`] unless the dimensions agree, [`Error::Domain`] if a sample has ln q(x)/p(x) = ∞: p is zero where q has mass, and
@@ -255,24 +255,41 @@ pub fn kl_by_monte_carlo<X: Point>(
     p: &(impl Density + Sync),
 ) -> Result<Estimate> {
     same_length("the second distribution's points", q.dim(), p.dim())?;
-    let [estimate, infinite] = estimates(name, samples, |rng| {
-        let ratio = ln_ratio_at_sample(q, p, rng);
-        if ratio == f64::INFINITY { [0.0, 1.0] } else { [ratio, 0.0] }
-    });
-    if infinite.mean() > 0.0 {
+    let of_chunk = |rng: &mut Generator, length| {
+        let ratios = ln_ratios_at_samples(q, p, length, rng);
+        (Estimate::of(&ratios), ratios.iter().any(|&ratio| ratio == f64::INFINITY))
+    };
+    let merge = |(a, infinite): (Estimate, bool), (b, too)| (a.merge(b), infinite | too);
+    let (estimate, infinite) = chunks(name, samples, of_chunk).fold((Estimate::default(), false), merge);
+    if infinite {
         let domain = "finite; p is zero where q has mass, and D(q‖p) = ∞";
         return Err(Error::Domain { what: "ln q/p at a sample of q", value: f64::INFINITY, domain });
     }
     Ok(estimate)
 }
 
-fn ln_ratio_at_sample<X: Point>(q: &(impl Density + Distribution<X>), p: &impl Density, rng: &mut Generator) -> f64 {
-    let x = q.sample(rng).into_point();
-    let ratio = q.ln_pdf(&x).and_then(|ln_q| Ok(ln_q - p.ln_pdf(&x)?));
-    ratio.unwrap_or(f64::NAN)
+/// ln q(x)/p(x) at samples x of q, all at once; NaN if one of them has no density that is known.
+fn ln_ratios_at_samples<X: Point>(
+    q: &(impl Density + Distribution<X>),
+    p: &impl Density,
+    samples: u64,
+    rng: &mut Generator,
+) -> DVector<f64> {
+    let samples = samples as usize;
+    let mut ratios = || {
+        let mut points = Vec::with_capacity(samples * q.dim());
+        for _ in 0..samples {
+            let x = q.sample(rng).into_point();
+            same_length("the sample", q.dim(), x.len())?;
+            points.extend_from_slice(x.as_slice());
+        }
+        let rows = DMatrix::from_vec(q.dim(), samples, points).transpose();
+        Ok::<_, Error>(q.ln_pdf_rows(&rows)? - p.ln_pdf_rows(&rows)?)
+    };
+    ratios().unwrap_or_else(|_| DVector::repeat(samples, f64::NAN))
 }
 
-/// TV(q, p) = E_q (1 − p/q)⁺, as the mean over samples x of q, with its standard error; `name` is the seed, as of [`estimate`]. The values
+/// TV(q, p) = E_q (1 − p/q)⁺, as the mean over samples x of q, with its standard error; `name` is the seed, as of [`estimate`](crate::monte_carlo::estimate). The values
 /// lie between 0 and 1.
 ///
 /// # Errors
@@ -293,7 +310,11 @@ pub fn total_variation_by_monte_carlo<X: Point>(
     p: &(impl Density + Sync),
 ) -> Result<Estimate> {
     same_length("the second distribution's points", q.dim(), p.dim())?;
-    Ok(estimate(name, samples, |rng| (-(-ln_ratio_at_sample(q, p, rng)).exp_m1()).clamp(0.0, 1.0)))
+    let of_chunk = |rng: &mut Generator, length| {
+        let above = |ratio: f64| (-(-ratio).exp_m1()).clamp(0.0, 1.0);
+        Estimate::of(&ln_ratios_at_samples(q, p, length, rng).map(above))
+    };
+    Ok(chunks(name, samples, of_chunk).fold(Estimate::default(), Estimate::merge))
 }
 
 #[cfg(test)]
@@ -303,7 +324,7 @@ mod tests {
     use crate::kl::{kl, total_variation};
     use crate::mixture::Mixture;
     use crate::univariate::Univariate;
-    use nalgebra::{DMatrix, dvector};
+    use nalgebra::dvector;
     use statrs::distribution::{Bernoulli, Beta, Cauchy, Exp, Gamma, Laplace, Normal, Poisson, Uniform};
 
     macro_rules! member {
