@@ -36,13 +36,14 @@ pub use family::{Amortised, Family, Fisher, FullRank, MeanField};
 pub use linear_gaussian::LinearGaussian;
 pub use logistic::LogisticRegression;
 pub use mixture_means::MixtureMeans;
-pub use model::{DualModel, Model, NormalPrior, Quadratic};
+pub use model::{DualModel, Joint, Model, NormalPrior, Quadratic};
 pub use ppca::Ppca;
 
 use crate::bayes::ImportanceWeights;
-use crate::error::{Result, finite, in_range};
+use crate::error::{Error, Result, finite, in_range};
 use crate::gaussian::same_length;
 use crate::monte_carlo::{Estimate, Generator, chunks};
+use nalgebra::DMatrix;
 
 /// The ELBO in closed form, for a model that is quadratic in z: ln p(x, m) − ½ N tr ΛLLᵀ + H(q), with Λ = −∇² ln p.
 ///
@@ -60,11 +61,15 @@ use crate::monte_carlo::{Estimate, Generator, chunks};
 /// # Ok::<(), Error>(())
 /// ```
 pub fn elbo(model: &impl Quadratic, q: &impl Family) -> Result<f64> {
-    let (precision, l, n) = (model.precision()?, q.factor(), q.blocks() as f64);
     same_length("the latent of q", model.latent_dim(), q.dim())?;
+    around_mean(q, model.ln_joint(&q.mean())?, &model.precision()?)
+}
+
+/// The ELBO from ln p(x, m) and Λ.
+fn around_mean(q: &impl Family, ln_joint: f64, precision: &DMatrix<f64>) -> Result<f64> {
+    let (l, n) = (q.factor(), q.blocks() as f64);
     same_length("a block of the latent of q", precision.nrows(), l.nrows())?;
-    let trace = (precision * l).dot(l);
-    let elbo = model.ln_joint(&q.mean())? - 0.5 * n * trace + q.entropy();
+    let elbo = ln_joint - 0.5 * n * (precision * l).dot(l) + q.entropy();
     in_range("the ELBO", [&elbo])?;
     Ok(elbo)
 }
@@ -99,10 +104,10 @@ pub fn elbo_by_monte_carlo(
             finite("the single-draw ELBO", [&term], |_| format!("draw {i}"))?;
             estimate.observe(term);
         }
-        Ok(estimate)
+        Ok::<_, Error>(estimate)
     };
     let mut all = Estimate::default();
-    for chunk in chunks(name, samples, of_chunk).collect::<Vec<Result<Estimate>>>() {
+    for chunk in chunks(name, samples, of_chunk) {
         all = all.merge(chunk?);
     }
     Ok(all)

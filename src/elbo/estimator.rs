@@ -1,9 +1,10 @@
 //! The gradient of the ELBO, estimated from draws of q or in closed form.
 
-use super::family::{by_entropy, noise};
-use super::model::{NormalPrior, Quadratic, solve};
-use super::{Family, Model, elbo};
+use super::family::{by_entropy, gradient_ln_q, ln_q, noise, placed, score, stacked};
+use super::model::{Joint, NormalPrior, Quadratic, beside, column, solve};
+use super::{Family, Model, around_mean};
 use crate::error::{Error, Result, finite};
+use crate::gaussian::same_length;
 use crate::kl::kl;
 use crate::monte_carlo::{Estimate, Generator, chunks};
 use nalgebra::{DMatrix, DVector};
@@ -20,16 +21,9 @@ pub struct Draws {
 }
 
 impl Draws {
-    fn collect(draws: impl IntoIterator<Item = Result<Single>>) -> Result<Self> {
-        let draws = draws.into_iter().collect::<Result<Vec<Single>>>()?;
-        let rows = |of: fn(&Single) -> &DVector<f64>| {
-            DMatrix::from_fn(draws.len(), draws.first().map_or(0, |draw| of(draw).len()), |i, j| of(&draws[i])[j])
-        };
-        Ok(Self {
-            elbos: DVector::from_iterator(draws.len(), draws.iter().map(|draw| draw.elbo)),
-            gradients: rows(|draw| &draw.gradient),
-            model_gradients: rows(|draw| &draw.model_gradient),
-        })
+    /// From the gradients as columns.
+    fn new(elbos: DVector<f64>, gradients: &DMatrix<f64>, model_gradients: &DMatrix<f64>) -> Self {
+        Self { elbos, gradients: gradients.transpose(), model_gradients: model_gradients.transpose() }
     }
 
     /// The mean of the values, with its standard error.
@@ -52,13 +46,6 @@ impl Draws {
 
 fn mean_row(rows: &DMatrix<f64>) -> DVector<f64> {
     DVector::from_fn(rows.ncols(), |j, _| rows.column(j).sum() / rows.nrows().max(1) as f64)
-}
-
-/// What one draw gives.
-struct Single {
-    elbo: f64,
-    gradient: DVector<f64>,
-    model_gradient: DVector<f64>,
 }
 
 /// A way to estimate the ELBO E_q(ln p(x, z) − ln q(z)) and its gradient in φ. All are right in the mean; they differ in variance
@@ -99,59 +86,80 @@ pub trait GradientEstimator<M, Q: Family> {
     }
 }
 
-/// One draw z = m + Lε of q, beside the model.
-struct Draw<'a, M, Q> {
+/// Draws z = m + Lε of q beside the model, a column each.
+struct Drawn<'a, M, Q> {
     model: &'a M,
     q: &'a Q,
-    noise: &'a DVector<f64>,
-    z: DVector<f64>,
+    noise: &'a [DVector<f64>],
+    epsilon: DMatrix<f64>,
+    z: DMatrix<f64>,
 }
 
-impl<M: Model, Q: Family> Draw<'_, M, Q> {
-    /// ln p(x, z)
-    fn ln_p(&self) -> Result<f64> {
-        self.model.ln_joint(&self.z)
+impl<'a, M: Model, Q: Family> Drawn<'a, M, Q> {
+    fn new(model: &'a M, q: &'a Q, noise: &'a [DVector<f64>]) -> Result<Self> {
+        at_least(1, noise)?;
+        let epsilon = beside("the noise", q.dim(), noise)?;
+        Ok(Self { model, q, noise, z: placed(q, &epsilon), epsilon })
+    }
+
+    /// ln p(x, z) and its gradients.
+    fn joint(&self) -> Result<Joint> {
+        joint(self.model, &self.z)
+    }
+
+    /// ln p(x, z), where no gradient in z is asked for, and ∇_θ of it.
+    fn ln_p(&self) -> Result<(DVector<f64>, DMatrix<f64>)> {
+        let z: Vec<DVector<f64>> = self.z.column_iter().map(|z| z.into_owned()).collect();
+        let ln_p = z.iter().map(|z| self.model.ln_joint(z)).collect::<Result<Vec<_>>>()?;
+        let by_theta = z.iter().map(|z| self.model.gradient_parameters(z)).collect::<Result<Vec<_>>>()?;
+        Ok((DVector::from_vec(ln_p), beside("the gradient in θ", by_theta.first().map_or(0, DVector::len), &by_theta)?))
     }
 
     /// ln q(z)
-    fn ln_q(&self) -> Result<f64> {
-        self.q.ln_pdf(&self.z)
-    }
-
-    /// ∇_z ln p(x, z)
-    fn gradient_ln_p(&self) -> Result<DVector<f64>> {
-        self.model.gradient(&self.z)
+    fn ln_q(&self) -> DVector<f64> {
+        DVector::from_iterator(self.noise.len(), self.noise.iter().map(|noise| ln_q(self.q, noise.norm_squared())))
     }
 
     /// ∇_z ln q(z)
-    fn gradient_ln_q(&self) -> Result<DVector<f64>> {
-        self.q.gradient(&self.z)
+    fn gradient_ln_q(&self) -> Result<DMatrix<f64>> {
+        gradient_ln_q(self.q, &self.epsilon)
     }
 
     /// ∇_φ ln q_φ(z) at a fixed z.
-    fn score(&self) -> Result<DVector<f64>> {
-        self.q.score(&self.z)
+    fn score(&self) -> Result<DMatrix<f64>> {
+        self.pulled_back(&-self.gradient_ln_q()?, |noise, by_mean| score(self.q, noise, by_mean))
     }
 
     /// The gradient in φ, through z = m + Lε, of a function of z.
-    fn along_path(&self, gradient: &DVector<f64>) -> Result<DVector<f64>> {
-        self.q.along_path(self.noise, gradient)
+    fn along_path(&self, gradient: &DMatrix<f64>) -> Result<DMatrix<f64>> {
+        self.pulled_back(gradient, |noise, gradient| self.q.along_path(noise, gradient))
+    }
+
+    /// The gradients in φ from the noise and the gradient in z of each draw.
+    fn pulled_back(
+        &self,
+        gradient: &DMatrix<f64>,
+        of: impl Fn(&DVector<f64>, &DVector<f64>) -> Result<DVector<f64>>,
+    ) -> Result<DMatrix<f64>> {
+        let each = gradient.column_iter().zip(self.noise).map(|(gradient, noise)| of(noise, &gradient.into_owned()));
+        beside("the gradient in φ", self.q.parameters().len(), &each.collect::<Result<Vec<_>>>()?)
     }
 }
 
-/// The terms of independent draws; each is told its value and gradient in φ.
-fn independent<M: Model, Q: Family>(
-    model: &M,
-    q: &Q,
-    noise: &[DVector<f64>],
-    term: impl Fn(&Draw<'_, M, Q>) -> Result<(f64, DVector<f64>)>,
-) -> Result<Draws> {
-    at_least(1, noise)?;
-    Draws::collect(noise.iter().map(|noise| {
-        let draw = Draw { model, q, noise, z: q.place(noise)? };
-        let (elbo, gradient) = term(&draw)?;
-        Ok(Single { elbo, gradient, model_gradient: model.gradient_parameters(&draw.z)? })
-    }))
+/// ln p(x, z) and its gradients at each column of z, of the shapes that they must have.
+fn joint(model: &impl Model, z: &DMatrix<f64>) -> Result<Joint> {
+    let joint = model.joint(z)?;
+    same_length("ln p(x, z) of the draws", z.ncols(), joint.ln_p.len())?;
+    same_length("the gradients in the latent", z.ncols(), joint.gradient.ncols())?;
+    same_length("the gradient in the latent", z.nrows(), joint.gradient.nrows())?;
+    same_length("the gradients in θ", z.ncols(), joint.model_gradient.ncols())?;
+    Ok(joint)
+}
+
+/// Each column times its weight.
+fn weighted(mut columns: DMatrix<f64>, weights: &DVector<f64>) -> DMatrix<f64> {
+    columns.column_iter_mut().zip(weights).for_each(|(mut column, &weight)| column *= weight);
+    columns
 }
 
 fn at_least(needed: usize, noise: &[DVector<f64>]) -> Result<()> {
@@ -170,10 +178,10 @@ pub struct ScoreFunction;
 
 impl<M: Model, Q: Family> GradientEstimator<M, Q> for ScoreFunction {
     fn at(&self, model: &M, q: &Q, noise: &[DVector<f64>]) -> Result<Draws> {
-        independent(model, q, noise, |draw| {
-            let elbo = draw.ln_p()? - draw.ln_q()?;
-            Ok((elbo, draw.score()? * elbo))
-        })
+        let drawn = Drawn::new(model, q, noise)?;
+        let (ln_p, by_theta) = drawn.ln_p()?;
+        let elbo = ln_p - drawn.ln_q();
+        Ok(Draws::new(elbo.clone(), &weighted(drawn.score()?, &elbo), &by_theta))
     }
 }
 
@@ -189,13 +197,12 @@ pub struct LeaveOneOut;
 impl<M: Model, Q: Family> GradientEstimator<M, Q> for LeaveOneOut {
     fn at(&self, model: &M, q: &Q, noise: &[DVector<f64>]) -> Result<Draws> {
         at_least(2, noise)?;
-        let mut draws = independent(model, q, noise, |draw| Ok((draw.ln_p()? - draw.ln_q()?, draw.score()?)))?;
-        let (n, sum) = (noise.len() as f64, draws.elbos.sum());
-        for (mut row, elbo) in draws.gradients.row_iter_mut().zip(&draws.elbos) {
-            let baseline = (sum - elbo) / (n - 1.0);
-            row *= elbo - baseline;
-        }
-        Ok(draws)
+        let drawn = Drawn::new(model, q, noise)?;
+        let (ln_p, by_theta) = drawn.ln_p()?;
+        let elbo = ln_p - drawn.ln_q();
+        let (n, sum) = (noise.len() as f64, elbo.sum());
+        let baseline = elbo.map(|own| (sum - own) / (n - 1.0));
+        Ok(Draws::new(elbo.clone(), &weighted(drawn.score()?, &(elbo - baseline)), &by_theta))
     }
 }
 
@@ -207,10 +214,10 @@ pub struct Reparameterized;
 
 impl<M: Model, Q: Family> GradientEstimator<M, Q> for Reparameterized {
     fn at(&self, model: &M, q: &Q, noise: &[DVector<f64>]) -> Result<Draws> {
-        independent(model, q, noise, |draw| {
-            let path = draw.along_path(&(draw.gradient_ln_p()? - draw.gradient_ln_q()?))?;
-            Ok((draw.ln_p()? - draw.ln_q()?, path - draw.score()?))
-        })
+        let drawn = Drawn::new(model, q, noise)?;
+        let p = drawn.joint()?;
+        let path = drawn.along_path(&(p.gradient - drawn.gradient_ln_q()?))?;
+        Ok(Draws::new(p.ln_p - drawn.ln_q(), &(path - drawn.score()?), &p.model_gradient))
     }
 }
 
@@ -223,10 +230,10 @@ pub struct StickingTheLanding;
 
 impl<M: Model, Q: Family> GradientEstimator<M, Q> for StickingTheLanding {
     fn at(&self, model: &M, q: &Q, noise: &[DVector<f64>]) -> Result<Draws> {
-        independent(model, q, noise, |draw| {
-            let path = draw.along_path(&(draw.gradient_ln_p()? - draw.gradient_ln_q()?))?;
-            Ok((draw.ln_p()? - draw.ln_q()?, path))
-        })
+        let drawn = Drawn::new(model, q, noise)?;
+        let p = drawn.joint()?;
+        let path = drawn.along_path(&(p.gradient - drawn.gradient_ln_q()?))?;
+        Ok(Draws::new(p.ln_p - drawn.ln_q(), &path, &p.model_gradient))
     }
 }
 
@@ -238,10 +245,12 @@ pub struct AnalyticEntropy;
 
 impl<M: Model, Q: Family> GradientEstimator<M, Q> for AnalyticEntropy {
     fn at(&self, model: &M, q: &Q, noise: &[DVector<f64>]) -> Result<Draws> {
-        let (entropy, gradient) = (q.entropy(), q.entropy_gradient()?);
-        independent(model, q, noise, |draw| {
-            Ok((draw.ln_p()? + entropy, draw.along_path(&draw.gradient_ln_p()?)? + &gradient))
-        })
+        let drawn = Drawn::new(model, q, noise)?;
+        let p = drawn.joint()?;
+        let mut gradient = drawn.along_path(&p.gradient)?;
+        let of_entropy = q.entropy_gradient()?;
+        gradient.column_iter_mut().for_each(|mut gradient| gradient += &of_entropy);
+        Ok(Draws::new(p.ln_p.add_scalar(q.entropy()), &gradient, &p.model_gradient))
     }
 }
 
@@ -254,14 +263,15 @@ pub struct AnalyticKl;
 impl<M: NormalPrior, Q: Family> GradientEstimator<M, Q> for AnalyticKl {
     /// ∇D(q‖p(z)) is P⁻¹(m − μ) in the mean and P⁻¹L − diag(1/L) in the factor, for the prior N(μ, P).
     fn at(&self, model: &M, q: &Q, noise: &[DVector<f64>]) -> Result<Draws> {
-        let prior = model.prior();
-        let divergence = kl(&q.gaussian()?, prior)?;
+        let drawn = Drawn::new(model, q, noise)?;
+        let (p, prior) = (drawn.joint()?, model.prior());
+        let of_prior = prior.joint(&drawn.z)?;
         let by_mean = solve(prior, q.mean() - prior.mean())?;
-        let gradient = q.pull_back(&by_mean, &(prior.solve_covariance(q.factor())? - by_entropy(q)))?;
-        independent(model, q, noise, |draw| {
-            let gradient_ln_likelihood = draw.gradient_ln_p()? - prior.gradient(&draw.z)?;
-            Ok((model.ln_likelihood(&draw.z)? - divergence, draw.along_path(&gradient_ln_likelihood)? - &gradient))
-        })
+        let of_divergence = q.pull_back(&by_mean, &(prior.solve_covariance(q.factor())? - by_entropy(q)))?;
+        let mut gradient = drawn.along_path(&(p.gradient - of_prior.gradient))?;
+        gradient.column_iter_mut().for_each(|mut gradient| gradient -= &of_divergence);
+        let elbo = (p.ln_p - of_prior.ln_p).add_scalar(-kl(&q.gaussian()?, prior)?);
+        Ok(Draws::new(elbo, &gradient, &p.model_gradient))
     }
 }
 
@@ -274,13 +284,17 @@ pub struct Analytic;
 impl<M: Quadratic, Q: Family> GradientEstimator<M, Q> for Analytic {
     fn at(&self, model: &M, q: &Q, noise: &[DVector<f64>]) -> Result<Draws> {
         at_least(1, noise)?;
-        let (mean, l, n) = (q.mean(), q.factor(), q.blocks() as f64);
-        let elbo = elbo(model, q)?;
-        let gradient = q.pull_back(&model.gradient(&mean)?, &(by_entropy(q) - model.precision()? * l * n))?;
+        let (mean, precision, l, n) = (q.mean(), model.precision()?, q.factor(), q.blocks() as f64);
+        let p = joint(model, &column(&mean))?;
+        let elbo = around_mean(q, p.ln_p[0], &precision)?;
+        let gradient = q.pull_back(&stacked(p.gradient), &(by_entropy(q) - precision * l * n))?;
         let curvature = model.gradient_precision(&(l * l.transpose() * n))?;
-        let model_gradient = model.gradient_parameters(&mean)? + curvature;
-        let single = || Single { elbo, gradient: gradient.clone(), model_gradient: model_gradient.clone() };
-        Draws::collect(noise.iter().map(|_| Ok(single())))
+        let each = |v: &DVector<f64>| DMatrix::from_fn(noise.len(), v.len(), |_, j| v[j]);
+        Ok(Draws {
+            elbos: DVector::repeat(noise.len(), elbo),
+            gradients: each(&gradient),
+            model_gradients: each(&(stacked(p.model_gradient) + curvature)),
+        })
     }
 }
 
@@ -309,15 +323,16 @@ pub fn gradient_estimates<M: Sync, Q: Family + Sync>(
     q: &Q,
 ) -> Result<Vec<Estimate>> {
     let mut all = vec![Estimate::default(); q.parameters().len()];
+    let none = all.clone();
     let of_chunk = |rng: &mut Generator, length| {
-        let mut estimates = all.clone();
+        let mut estimates = none.clone();
         for _ in 0..length {
             let gradient = estimator.draw(model, q, draws, rng)?.gradient();
             estimates.iter_mut().zip(&gradient).for_each(|(estimate, &g)| estimate.observe(g));
         }
-        Ok(estimates)
+        Ok::<_, Error>(estimates)
     };
-    for chunk in chunks(name, repeats, of_chunk).collect::<Vec<Result<Vec<Estimate>>>>() {
+    for chunk in chunks(name, repeats, of_chunk) {
         all = all.into_iter().zip(chunk?).map(|(a, b)| a.merge(b)).collect();
     }
     Ok(all)

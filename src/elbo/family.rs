@@ -1,8 +1,9 @@
 //! The families from which q is taken: normals, their parameters φ without constraints.
 
+use super::model::{check_latent, column};
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
 use crate::gaussian::{Density, Gaussian, same_length, variance_inflation};
-use nalgebra::{DMatrix, DVector};
+use nalgebra::{Const, DMatrix, DMatrixView, DVector, Dyn};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use std::f64::consts::PI;
@@ -47,7 +48,7 @@ pub trait Family: Density + Distribution<DVector<f64>> + Clone {
     /// [`Error::Shape`] unless ε has the length of z.
     fn place(&self, noise: &DVector<f64>) -> Result<DVector<f64>> {
         same_length("the noise", self.dim(), noise.len())?;
-        Ok(placed(self, noise))
+        Ok(stacked(placed(self, &column(noise))))
     }
 
     /// ε = L⁻¹(z − m)
@@ -55,8 +56,8 @@ pub trait Family: Density + Distribution<DVector<f64>> + Clone {
     /// # Errors
     /// [`Error::Shape`] unless z has its length, [`Error::NotFinite`], [`Error::Overflow`].
     fn noise(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
-        super::model::check_latent(self.dim(), z)?;
-        let mut noise = columns(self, &(z - self.mean()));
+        check_latent(self.dim(), z)?;
+        let mut noise = blocks(self, (z - self.mean()).as_slice()).into_owned();
         self.factor().solve_lower_triangular_unchecked_mut(&mut noise);
         in_range("the noise of the latent", &noise)?;
         Ok(stacked(noise))
@@ -67,10 +68,7 @@ pub trait Family: Density + Distribution<DVector<f64>> + Clone {
     /// # Errors
     /// Those of [`noise`](Self::noise).
     fn gradient(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
-        let mut gradient = columns(self, &self.noise(z)?);
-        self.factor().tr_solve_lower_triangular_unchecked_mut(&mut gradient);
-        in_range("the gradient of ln q", &gradient)?;
-        Ok(stacked(-gradient))
+        Ok(stacked(gradient_ln_q(self, &column(&self.noise(z)?))?))
     }
 
     /// The score ∇_φ ln q_φ(z) at a fixed z: L⁻ᵀε in m and Σₙ L⁻ᵀεₙεₙᵀ − N diag(1/L) in L. Its mean under q is zero.
@@ -78,9 +76,8 @@ pub trait Family: Density + Distribution<DVector<f64>> + Clone {
     /// # Errors
     /// Those of [`noise`](Self::noise).
     fn score(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
-        let (noise, by_mean) = (self.noise(z)?, -self.gradient(z)?);
-        let by_factor = columns(self, &by_mean) * columns(self, &noise).transpose() - by_entropy(self);
-        self.pull_back(&by_mean, &by_factor)
+        let noise = self.noise(z)?;
+        score(self, &noise, &-stacked(gradient_ln_q(self, &column(&noise))?))
     }
 
     /// (∂z/∂φ)ᵀ v for z = m + Lε at a fixed ε: the gradient in φ of a function of z with the gradient v.
@@ -90,7 +87,7 @@ pub trait Family: Density + Distribution<DVector<f64>> + Clone {
     fn along_path(&self, noise: &DVector<f64>, v: &DVector<f64>) -> Result<DVector<f64>> {
         same_length("the noise", self.dim(), noise.len())?;
         same_length("the gradient in the latent", self.dim(), v.len())?;
-        self.pull_back(v, &(columns(self, v) * columns(self, noise).transpose()))
+        self.pull_back(v, &outer(self, v, noise))
     }
 
     /// H(q) = N (½ k (1 + ln 2π) + Σᵢ ln Lᵢᵢ), k the size of a block.
@@ -119,17 +116,47 @@ pub trait Family: Density + Distribution<DVector<f64>> + Clone {
     }
 }
 
-/// The blocks as the columns of a matrix.
-pub(super) fn columns(q: &impl Family, z: &DVector<f64>) -> DMatrix<f64> {
-    DMatrix::from_column_slice(q.factor().nrows(), q.blocks(), z.as_slice())
+/// The blocks of one or more z, or of their noise, as the columns of one matrix.
+fn blocks<'a>(q: &impl Family, z: &'a [f64]) -> DMatrixView<'a, f64> {
+    let k = q.factor().nrows();
+    DMatrixView::from_slice(z, k, z.len().checked_div(k).unwrap_or(0))
 }
 
+/// The columns of a matrix below each other.
 pub(super) fn stacked(columns: DMatrix<f64>) -> DVector<f64> {
-    DVector::from_column_slice(columns.as_slice())
+    let length = columns.len();
+    columns.reshape_generic(Dyn(length), Const::<1>)
 }
 
-fn placed(q: &impl Family, noise: &DVector<f64>) -> DVector<f64> {
-    q.mean() + stacked(q.factor() * columns(q, noise))
+/// z = m + Lε for each column ε.
+pub(super) fn placed(q: &impl Family, noise: &DMatrix<f64>) -> DMatrix<f64> {
+    let (mut z, mean) =
+        ((q.factor() * blocks(q, noise.as_slice())).reshape_generic(Dyn(noise.nrows()), Dyn(noise.ncols())), q.mean());
+    z.column_iter_mut().for_each(|mut z| z += &mean);
+    z
+}
+
+/// ln q(z) = −½ (dim · ln 2π + ‖ε‖²) − N ln det L from the square of the noise.
+pub(super) fn ln_q(q: &impl Family, square: f64) -> f64 {
+    -0.5 * (square + q.dim() as f64 * (2.0 * PI).ln()) - ln_det(q)
+}
+
+/// ∇_z ln q(z) = −L⁻ᵀε for each column ε.
+pub(super) fn gradient_ln_q(q: &impl Family, noise: &DMatrix<f64>) -> Result<DMatrix<f64>> {
+    let mut gradient = -blocks(q, noise.as_slice());
+    q.factor().tr_solve_lower_triangular_unchecked_mut(&mut gradient);
+    in_range("the gradient of ln q", &gradient)?;
+    Ok(gradient.reshape_generic(Dyn(noise.nrows()), Dyn(noise.ncols())))
+}
+
+/// ∇_φ ln q_φ(z) from the noise of z and ∂m = L⁻ᵀε.
+pub(super) fn score(q: &impl Family, noise: &DVector<f64>, by_mean: &DVector<f64>) -> Result<DVector<f64>> {
+    q.pull_back(by_mean, &(outer(q, by_mean, noise) - by_entropy(q)))
+}
+
+/// Σₙ vₙεₙᵀ over the blocks.
+fn outer(q: &impl Family, v: &DVector<f64>, noise: &DVector<f64>) -> DMatrix<f64> {
+    blocks(q, v.as_slice()) * blocks(q, noise.as_slice()).transpose()
 }
 
 /// N ln det L
@@ -142,10 +169,6 @@ pub(super) fn by_entropy(q: &impl Family) -> DMatrix<f64> {
     DMatrix::from_diagonal(&q.factor().diagonal().map(|l| q.blocks() as f64 / l))
 }
 
-fn ln_q(q: &impl Family, z: &DVector<f64>) -> Result<f64> {
-    Ok(-0.5 * (q.noise(z)?.norm_squared() + q.dim() as f64 * (2.0 * PI).ln()) - ln_det(q))
-}
-
 macro_rules! normal {
     ($($family:ty),*) => {$(
         impl Density for $family {
@@ -155,14 +178,14 @@ macro_rules! normal {
 
             /// −½ (dim · ln 2π + ‖ε‖²) − N ln det L
             fn ln_pdf(&self, z: &DVector<f64>) -> Result<f64> {
-                ln_q(self, z)
+                Ok(ln_q(self, self.noise(z)?.norm_squared()))
             }
         }
 
         impl Distribution<DVector<f64>> for $family {
             /// m + Lε
             fn sample<R: Rng + ?Sized>(&self, rng: &mut R) -> DVector<f64> {
-                placed(self, &noise(self, rng))
+                stacked(placed(self, &column(&noise(self, rng))))
             }
         }
     )*};
@@ -393,8 +416,9 @@ impl Family for FullRank {
 /// Source: Kingma and Welling (2014), *Auto-encoding variational Bayes*, ICLR, with a linear encoder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Amortised {
-    /// x − x̄, a column for each sample.
-    inputs: Arc<DMatrix<f64>>,
+    /// x − x̄, a column for each sample, and a row for each: products are fastest along the samples.
+    columns: Arc<DMatrix<f64>>,
+    rows: Arc<DMatrix<f64>>,
     center: DVector<f64>,
     slope: DMatrix<f64>,
     shift: DVector<f64>,
@@ -413,13 +437,14 @@ impl Amortised {
         shift: DVector<f64>,
         covariance: DMatrix<f64>,
     ) -> Result<Self> {
-        let (inputs, center) = centred(data)?;
+        let (columns, center) = centred(data)?;
         same_length("the slope's columns", data.ncols(), slope.ncols())?;
         same_length("the slope's rows", shift.len(), slope.nrows())?;
         finite_matrix("the slope", &slope)?;
         let normal = Gaussian::new(shift, covariance)?;
         let (shift, factor) = (normal.mean().clone(), normal.cholesky_factor().clone());
-        Ok(Self { inputs: Arc::new(inputs), center, slope, shift, factor })
+        let rows = Arc::new(columns.transpose());
+        Ok(Self { columns: Arc::new(columns), rows, center, slope, shift, factor })
     }
 
     /// q(z | x) of one x.
@@ -462,7 +487,7 @@ impl Family for Amortised {
     }
 
     fn mean(&self) -> DVector<f64> {
-        let mut means = &self.slope * &*self.inputs;
+        let mut means = (&*self.rows * self.slope.transpose()).transpose();
         means.column_iter_mut().for_each(|mut mean| mean += &self.shift);
         stacked(means)
     }
@@ -472,14 +497,14 @@ impl Family for Amortised {
     }
 
     fn blocks(&self) -> usize {
-        self.inputs.ncols()
+        self.columns.ncols()
     }
 
     /// Σₙ ∂mₙ (xₙ − x̄)ᵀ in A and Σₙ ∂mₙ in c.
     fn pull_back(&self, by_mean: &DVector<f64>, by_factor: &DMatrix<f64>) -> Result<DVector<f64>> {
         check_gradients(self, by_mean, by_factor)?;
-        let by_mean = columns(self, by_mean);
-        let by_slope = &by_mean * self.inputs.transpose();
+        let by_mean = blocks(self, by_mean.as_slice());
+        let by_slope = (&*self.columns * by_mean.transpose()).transpose();
         let means = by_slope.iter().copied().chain(by_mean.column_sum().iter().copied()).collect::<Vec<_>>();
         Ok(DVector::from_vec(means.into_iter().chain(factor_gradient(&self.factor, by_factor)).collect()))
     }

@@ -1,7 +1,7 @@
 //! Logistic regression with a normal prior.
 
-use super::model::{Model, NormalPrior, check_latent, gradient_ln_pdf};
-use crate::error::{Error, Result, finite_matrix, in_range};
+use super::model::{Joint, Model, NormalPrior, check_latent, column};
+use crate::error::{Result, finite_matrix, in_range};
 use crate::gaussian::{Density, Gaussian, same_length};
 use nalgebra::{DMatrix, DVector};
 
@@ -23,8 +23,12 @@ use nalgebra::{DMatrix, DVector};
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogisticRegression {
     prior: Gaussian,
-    x: DMatrix<f64>,
-    labels: DVector<f64>,
+    /// 1 for the label 1 and −1 for 0.
+    signs: DVector<f64>,
+    /// ±xₙ, so that yₙ has the probability σ(±xₙᵀz), σ(t) = 1/(1 + e^(−t)).
+    signed: DMatrix<f64>,
+    /// The same as columns: a product with a stored transpose is a blocked one.
+    columns: DMatrix<f64>,
 }
 
 impl LogisticRegression {
@@ -36,16 +40,18 @@ impl LogisticRegression {
         same_length("the columns of the data", prior.dim(), x.ncols())?;
         same_length("the labels", x.nrows(), labels.len())?;
         finite_matrix("the data", &x)?;
-        let labels = DVector::from_iterator(labels.len(), labels.iter().map(|&label| f64::from(u8::from(label))));
-        Ok(Self { prior, x, labels })
+        let signs = DVector::from_iterator(labels.len(), labels.iter().map(|&label| if label { 1.0 } else { -1.0 }));
+        let mut signed = x;
+        signed.column_iter_mut().for_each(|mut column| column.component_mul_assign(&signs));
+        Ok(Self { prior, signs, columns: signed.transpose(), signed })
     }
 
-    /// xₙᵀz of each row.
-    fn logits(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
-        check_latent(self.x.ncols(), z)?;
-        let logits = &self.x * z;
-        in_range("the logits", &logits)?;
-        Ok(logits)
+    /// ±xₙᵀz of each row and each column z.
+    fn margins(&self, z: &DMatrix<f64>) -> Result<DMatrix<f64>> {
+        check_latent(self.signed.ncols(), z)?;
+        let margins = &self.signed * z;
+        in_range("the logits", &margins)?;
+        Ok(margins)
     }
 
     /// The probability of the label 1 in each row, given z.
@@ -53,28 +59,50 @@ impl LogisticRegression {
     /// # Errors
     /// [`Error::Shape`] unless z has length d, [`Error::NotFinite`], [`Error::Overflow`].
     pub fn probabilities(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
-        Ok(self.logits(z)?.map(|a| 1.0 / (1.0 + (-a).exp())))
+        Ok(self.margins(&column(z))?.column(0).zip_map(&self.signs, |t, sign| 1.0 / (1.0 + (-sign * t).exp())))
     }
 }
 
-/// ln(1 + eᵃ)
-fn softplus(a: f64) -> f64 {
-    a.max(0.0) + (-a.abs()).exp().ln_1p()
+/// Σ ln σ(tₙ), with σ(−tₙ) left in the place of tₙ.
+fn ln_sigmoids(t: &mut [f64]) -> Result<f64> {
+    // ln σ(t) = min(t, 0) − ln(1 + e) with e = e^(−|t|), which does not cancel. What the product of many 1 + e exceeds 1 by does
+    // not either: one logarithm serves as many as stay within range.
+    let of_some = |t: &mut [f64]| {
+        let (mut below, mut excess) = (0.0, 0.0);
+        for t in t {
+            let e = (-t.abs()).exp();
+            below += t.min(0.0);
+            excess += e * (1.0 + excess);
+            *t = if *t > 0.0 { e } else { 1.0 } / (1.0 + e);
+        }
+        below - f64::ln_1p(excess)
+    };
+    let sum: f64 = t.chunks_mut(512).map(of_some).sum();
+    in_range("the log likelihood", [&sum])?;
+    Ok(sum)
 }
 
 impl Model for LogisticRegression {
     fn latent_dim(&self) -> usize {
-        self.x.ncols()
+        self.signed.ncols()
     }
 
     fn ln_joint(&self, z: &DVector<f64>) -> Result<f64> {
         Ok(self.ln_likelihood(z)? + self.prior.ln_pdf(z)?)
     }
 
-    /// Σₙ (yₙ − pₙ) xₙ − P⁻¹(z − m)
     fn gradient(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
-        let residual = &self.labels - self.probabilities(z)?;
-        Ok(self.x.tr_mul(&residual) + gradient_ln_pdf(&self.prior, z)?)
+        Ok(self.joint(&column(z))?.gradient.column(0).into_owned())
+    }
+
+    /// Σₙ ln σ(±xₙᵀz) + ln N(z; m, P) and Σₙ σ(∓xₙᵀz) (±xₙ) − P⁻¹(z − m), for all z by two products of matrices.
+    fn joint(&self, z: &DMatrix<f64>) -> Result<Joint> {
+        let (mut margins, mut joint) = (self.margins(z)?, self.prior.joint(z)?);
+        for (mut t, ln_p) in margins.column_iter_mut().zip(joint.ln_p.iter_mut()) {
+            *ln_p += ln_sigmoids(t.as_mut_slice())?;
+        }
+        joint.gradient += &self.columns * margins;
+        Ok(joint)
     }
 }
 
@@ -83,12 +111,8 @@ impl NormalPrior for LogisticRegression {
         &self.prior
     }
 
-    /// Σₙ (yₙ xₙᵀz − ln(1 + e^(xₙᵀz)))
+    /// Σₙ (yₙ xₙᵀz − ln(1 + e^(xₙᵀz))) = Σₙ ln σ(±xₙᵀz)
     fn ln_likelihood(&self, z: &DVector<f64>) -> Result<f64> {
-        let logits = self.logits(z)?;
-        // y a − ln(1 + eᵃ) is −ln(1 + e^∓a), which does not cancel.
-        let term = |(a, y): (&f64, &f64)| -softplus(if *y == 1.0 { -a } else { *a });
-        let sum: f64 = logits.iter().zip(&self.labels).map(term).sum();
-        if sum.is_finite() { Ok(sum) } else { Err(Error::Overflow { what: "the log likelihood" }) }
+        ln_sigmoids(self.margins(&column(z))?.as_mut_slice())
     }
 }

@@ -3,9 +3,43 @@
 use crate::error::{Error, Result, finite};
 use crate::gaussian::{Density, Gaussian, same_length};
 use crate::mixture::Mixture;
-use nalgebra::{DMatrix, DVector, SVector};
+use nalgebra::allocator::Allocator;
+use nalgebra::{DMatrix, DVector, DefaultAllocator, Dim, Dyn, OMatrix, SVector};
 use num_dual::DualSVec64;
 use std::sync::Arc;
+
+/// ln p_θ(x, z) and its gradients at some z, a column for each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Joint {
+    /// ln p_θ(x, z)
+    pub ln_p: DVector<f64>,
+    /// ∇_z ln p_θ(x, z)
+    pub gradient: DMatrix<f64>,
+    /// ∇_θ ln p_θ(x, z)
+    pub model_gradient: DMatrix<f64>,
+}
+
+impl Joint {
+    /// From ln p and its gradients in z and θ at one z.
+    pub(super) fn by_column(
+        z: &DMatrix<f64>,
+        at: impl Fn(&DVector<f64>) -> Result<(f64, DVector<f64>, DVector<f64>)>,
+    ) -> Result<Self> {
+        let (mut ln_p, mut gradient, mut model_gradient) = (vec![], vec![], vec![]);
+        for z in z.column_iter() {
+            let (value, by_z, by_theta) = at(&z.into_owned())?;
+            ln_p.push(value);
+            gradient.push(by_z);
+            model_gradient.push(by_theta);
+        }
+        let of_model = model_gradient.first().map_or(0, DVector::len);
+        Ok(Self {
+            ln_p: DVector::from_vec(ln_p),
+            gradient: beside("the gradient in the latent", z.nrows(), &gradient)?,
+            model_gradient: beside("the gradient in θ", of_model, &model_gradient)?,
+        })
+    }
+}
 
 /// A model with its data inside: ln p_θ(x, z) as a function of the latent z, with its gradient.
 ///
@@ -26,6 +60,16 @@ pub trait Model {
     /// # Errors
     /// Those of [`ln_joint`](Self::ln_joint), [`Error::Overflow`].
     fn gradient(&self, z: &DVector<f64>) -> Result<DVector<f64>>;
+
+    /// ln p_θ(x, z) and its gradients at each column of a matrix: what they share, and what many z share, is computed once. What an
+    /// ascent takes most of its time for; by [`ln_joint`](Self::ln_joint), [`gradient`](Self::gradient) and
+    /// [`gradient_parameters`](Self::gradient_parameters), unless the model has a faster way to the same.
+    ///
+    /// # Errors
+    /// Those of [`gradient`](Self::gradient).
+    fn joint(&self, z: &DMatrix<f64>) -> Result<Joint> {
+        Joint::by_column(z, |z| Ok((self.ln_joint(z)?, self.gradient(z)?, self.gradient_parameters(z)?)))
+    }
 
     /// θ, without constraints; none unless the model says otherwise.
     fn parameters(&self) -> DVector<f64> {
@@ -83,10 +127,24 @@ pub trait Quadratic: Model {
     }
 }
 
-/// z of the right length, its entries finite.
-pub(super) fn check_latent(d: usize, z: &DVector<f64>) -> Result<()> {
-    same_length("the latent", d, z.len())?;
-    finite("the latent", z, |i| format!("entry {i}"))
+/// Vectors side by side, all of the one length.
+pub(super) fn beside(what: &'static str, length: usize, vectors: &[DVector<f64>]) -> Result<DMatrix<f64>> {
+    vectors.iter().try_for_each(|vector| same_length(what, length, vector.len()))?;
+    Ok(DMatrix::from_fn(length, vectors.len(), |i, j| vectors[j][i]))
+}
+
+/// z of the right length, its entries finite; or a matrix with such columns.
+pub(super) fn check_latent<C: Dim>(d: usize, z: &OMatrix<f64, Dyn, C>) -> Result<()>
+where
+    DefaultAllocator: Allocator<Dyn, C>,
+{
+    same_length("the latent", d, z.nrows())?;
+    finite("the latent", z, |i| format!("entry {}", i % d))
+}
+
+/// z as a matrix of one column.
+pub(super) fn column(z: &DVector<f64>) -> DMatrix<f64> {
+    DMatrix::from_column_slice(z.len(), 1, z.as_slice())
 }
 
 /// Σ⁻¹ v
@@ -112,6 +170,17 @@ impl Model for Gaussian {
     /// −Σ⁻¹(z − μ)
     fn gradient(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
         gradient_ln_pdf(self, z)
+    }
+
+    fn joint(&self, z: &DMatrix<f64>) -> Result<Joint> {
+        check_latent(self.dim(), z)?;
+        let mut from_mean = -z;
+        from_mean.column_iter_mut().for_each(|mut column| column += self.mean());
+        Ok(Joint {
+            ln_p: self.ln_pdf_rows(&z.transpose())?,
+            gradient: self.solve_covariance(&from_mean)?,
+            model_gradient: DMatrix::zeros(0, z.ncols()),
+        })
     }
 }
 
@@ -195,5 +264,9 @@ impl<const D: usize> Model for DualModel<D> {
 
     fn gradient(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
         Ok(self.at(z)?.1)
+    }
+
+    fn joint(&self, z: &DMatrix<f64>) -> Result<Joint> {
+        Joint::by_column(z, |z| self.at(z).map(|(ln_p, gradient)| (ln_p, gradient, DVector::zeros(0))))
     }
 }

@@ -1,7 +1,7 @@
 //! Probabilistic principal component analysis.
 
-use super::family::{Amortised, centred};
-use super::model::{Model, Quadratic, check_latent};
+use super::family::{Amortised, centred, stacked};
+use super::model::{Joint, Model, Quadratic, check_latent};
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
 use crate::gaussian::{Gaussian, same_length};
 use crate::mle::GaussianStats;
@@ -143,13 +143,49 @@ impl Ppca {
         samples
     }
 
-    /// z as a k×N matrix, and x − x̄ − Wz.
-    fn residuals(&self, z: &DVector<f64>) -> Result<(DMatrix<f64>, DMatrix<f64>)> {
+    /// ln p_θ(x, z) and its gradients at one z = (z₁, …, z_N).
+    fn at(&self, z: &DVector<f64>) -> Result<At<'_>> {
         check_latent(self.latent_dim(), z)?;
         let z = DMatrix::from_column_slice(self.w.ncols(), self.columns.ncols(), z.as_slice());
-        let residuals = &self.columns - &self.w * &z;
-        in_range("the residuals of the samples", &residuals)?;
-        Ok((z, residuals))
+        let mut residuals = self.columns.clone();
+        residuals.gemm(-1.0, &self.w, &z, 1.0);
+        let square = residuals.norm_squared() / self.deviation.powi(2);
+        in_range("the squared residuals", [&square])?;
+        Ok(At { model: self, z, residuals, square })
+    }
+}
+
+/// The zₙ and x − x̄ − Wzₙ as columns, and Σₙ ‖x − x̄ − Wzₙ‖²/σ².
+struct At<'a> {
+    model: &'a Ppca,
+    z: DMatrix<f64>,
+    residuals: DMatrix<f64>,
+    square: f64,
+}
+
+impl At<'_> {
+    /// Σₙ ln N(xₙ; Wzₙ + x̄, σ²I) + ln N(zₙ; 0, I)
+    fn ln_joint(&self) -> Result<f64> {
+        let (of_x, of_z) = (self.residuals.len() as f64, self.z.len() as f64);
+        let square = self.square + self.z.norm_squared();
+        in_range("the squared residuals", [&square])?;
+        Ok(-0.5 * ((of_x + of_z) * (2.0 * PI).ln() + square) - of_x * self.model.deviation.ln())
+    }
+
+    /// Wᵀ(xₙ − x̄ − Wzₙ)/σ² − zₙ for each n.
+    fn gradient(&self) -> Result<DVector<f64>> {
+        let gradient = self.model.w.transpose() * &self.residuals / self.model.deviation.powi(2) - &self.z;
+        in_range("the gradient in the latent", &gradient)?;
+        Ok(stacked(gradient))
+    }
+
+    /// Σₙ (xₙ − x̄ − Wzₙ)zₙᵀ/σ² in W and Σₙ ‖xₙ − x̄ − Wzₙ‖²/σ² − Nd in ln σ.
+    fn gradient_parameters(&self) -> Result<DVector<f64>> {
+        let by_w = &self.residuals * self.z.transpose() / self.model.deviation.powi(2);
+        let by_ln_deviation = self.square - self.residuals.len() as f64;
+        let gradient = DVector::from_vec(by_w.iter().copied().chain([by_ln_deviation]).collect());
+        in_range("the gradient in θ", &gradient)?;
+        Ok(gradient)
     }
 }
 
@@ -176,22 +212,19 @@ impl Model for Ppca {
         self.w.ncols() * self.columns.ncols()
     }
 
-    /// Σₙ ln N(xₙ; Wzₙ + x̄, σ²I) + ln N(zₙ; 0, I)
     fn ln_joint(&self, z: &DVector<f64>) -> Result<f64> {
-        let (z, residuals) = self.residuals(z)?;
-        let entries = (residuals.len() + z.len()) as f64;
-        let ln_normaliser = entries * (2.0 * PI).ln() + 2.0 * residuals.len() as f64 * self.deviation.ln();
-        let square = (residuals / self.deviation).norm_squared() + z.norm_squared();
-        in_range("the squared residuals", [&square])?;
-        Ok(-0.5 * (ln_normaliser + square))
+        self.at(z)?.ln_joint()
     }
 
-    /// Wᵀ(xₙ − x̄ − Wzₙ)/σ² − zₙ for each n.
     fn gradient(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
-        let (z, residuals) = self.residuals(z)?;
-        let gradient = self.w.tr_mul(&residuals) / self.deviation.powi(2) - z;
-        in_range("the gradient in the latent", &gradient)?;
-        Ok(DVector::from_column_slice(gradient.as_slice()))
+        self.at(z)?.gradient()
+    }
+
+    fn joint(&self, z: &DMatrix<f64>) -> Result<Joint> {
+        Joint::by_column(z, |z| {
+            let at = self.at(z)?;
+            Ok((at.ln_joint()?, at.gradient()?, at.gradient_parameters()?))
+        })
     }
 
     fn parameters(&self) -> DVector<f64> {
@@ -208,15 +241,8 @@ impl Model for Ppca {
         Ok(())
     }
 
-    /// Σₙ (xₙ − x̄ − Wzₙ)zₙᵀ/σ² in W and Σₙ ‖xₙ − x̄ − Wzₙ‖²/σ² − Nd in ln σ.
     fn gradient_parameters(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
-        let (z, residuals) = self.residuals(z)?;
-        let variance = self.deviation.powi(2);
-        let by_w = &residuals * z.transpose() / variance;
-        let by_ln_deviation = residuals.norm_squared() / variance - residuals.len() as f64;
-        let gradient = DVector::from_vec(by_w.iter().copied().chain([by_ln_deviation]).collect());
-        in_range("the gradient in θ", &gradient)?;
-        Ok(gradient)
+        self.at(z)?.gradient_parameters()
     }
 }
 
