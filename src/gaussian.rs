@@ -8,8 +8,8 @@ mod cholesky;
 
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
 pub(crate) use cdf::normal_mass;
-use cholesky::{check_symmetric, cholesky, multiply_rows, solve_rows};
-pub(crate) use cholesky::{rank, variance_inflation};
+pub(crate) use cholesky::{check_symmetric, rank, variance_inflation};
+use cholesky::{cholesky, multiply_rows, solve_rows};
 use nalgebra::{DMatrix, DVector, RowDVector};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};

@@ -7,7 +7,7 @@ use nalgebra::{DMatrix, DVector};
 const PANEL: usize = 32;
 
 /// Refuses a matrix whose triangles differ by more than rounding.
-pub(super) fn check_symmetric(matrix: &DMatrix<f64>) -> Result<()> {
+pub(crate) fn check_symmetric(matrix: &DMatrix<f64>) -> Result<()> {
     for column in 0..matrix.ncols() {
         for row in column + 1..matrix.nrows() {
             let (value, mirrored) = (matrix[(row, column)], matrix[(column, row)]);
