@@ -17,6 +17,7 @@
 //! | [`monte_carlo`] | random numbers by name, estimates with standard errors |
 //! | [`check`] | a closed form against an estimate, as a test with stated error probabilities |
 //! | [`quadrature`] | integrals with an estimate of their error |
+//! | `larger_than_memory` | statistics and log likelihoods of files larger than memory (feature `streaming`) |
 //! | [`data`] | real data sets as frames, frames to matrices |
 //! | [`figure`] | plots from frames |
 //! | [`display`] | frames, matrices and figures in a notebook |
@@ -33,6 +34,8 @@ pub mod error;
 pub mod figure;
 pub mod gaussian;
 pub mod kl;
+#[cfg(feature = "streaming")]
+pub mod larger_than_memory;
 pub mod mixture;
 pub mod mle;
 pub mod monte_carlo;
