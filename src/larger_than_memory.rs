@@ -215,7 +215,8 @@ impl<'a> Source<'a> {
         let absolute = self.path.canonicalize().map_err(|e| self.error(e.to_string()))?;
         let absolute = PlRefPath::try_from_pathbuf(absolute)?;
         // A plain path would be mapped into memory, and stay there.
-        let url = PlRefPath::new(format!("file:///{}", absolute.as_str().trim_start_matches('/')));
+        let url = format!("file:///{}", absolute.as_str().trim_start_matches('/').replace('%', "%25"));
+        let url = PlRefPath::new(url);
         match &self.format {
             Format::Parquet => self.scan_parquet(url),
             Format::Csv { header, .. } => self.scan_csv(url, header),
@@ -268,10 +269,11 @@ impl<'a> Source<'a> {
         for name in self.columns {
             let column = batch.column(name)?.cast(&DataType::Float64)?;
             let column = column.f64()?;
-            let finite = |numbers: &PrimitiveArray<f64>| numbers.values_iter().all(|x| x.is_finite());
-            if column.null_count() > 0 || !column.downcast_iter().all(finite) {
-                let (row, x) =
-                    (first..).zip(column.iter()).find(|(_, x)| !x.is_some_and(f64::is_finite)).unwrap_or_default();
+            let start = values.len();
+            column.downcast_iter().for_each(|numbers| values.extend_from_slice(numbers.values()));
+            if column.null_count() > 0 || !values[start..].iter().all(|x| x.is_finite()) {
+                let bad = (first..).zip(column.iter()).find(|(_, x)| !x.is_some_and(f64::is_finite));
+                let (row, x) = bad.unwrap_or_default();
                 let problem = match (x, &self.format) {
                     (Some(x), _) => format!("{x} is not a finite number"),
                     (None, Format::Parquet) => "the value is missing".into(),
@@ -279,7 +281,6 @@ impl<'a> Source<'a> {
                 };
                 return Err(self.broken(format!("row {row}, column {name:?}: {problem}")));
             }
-            column.downcast_iter().for_each(|numbers| values.extend_from_slice(numbers.values()));
         }
         Ok(DMatrix::from_vec(batch.height(), self.columns.len(), values))
     }
@@ -306,6 +307,9 @@ impl<'a> Source<'a> {
     /// The first line of a CSV file.
     fn header(&self) -> Result<Vec<String>, String> {
         let names = self.csv_reader().and_then(|mut reader| reader.headers().cloned()).map_err(|e| describe(&e))?;
+        if names.is_empty() {
+            return Err("the file is empty".into());
+        }
         match names.iter().enumerate().find(|&(j, name)| names.iter().take(j).any(|other| other == name)) {
             Some((_, name)) => Err(format!("line 1 has the column {name:?} twice")),
             None => Ok(names.iter().map(str::to_owned).collect()),

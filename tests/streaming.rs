@@ -113,8 +113,17 @@ fn any_file_name_will_do() {
     let folder = Folder::new("names");
     fs::create_dir_all(folder.file("x=5")).unwrap();
     let frame = df!("x" => [1.0, 3.0]).unwrap();
-    for name in ["a b.csv", "a#b?c.csv", "a%20b.csv", "a[1]*.csv", "ü.csv", "no extension", "x=5/a.csv", "'\"$&;.csv"]
-    {
+    for name in [
+        "a b.csv",
+        "a#b?c.csv",
+        "a%20b.csv",
+        "a%b.csv",
+        "a[1]*.csv",
+        "ü.csv",
+        "no extension",
+        "x=5/a.csv",
+        "'\"$&;.csv",
+    ] {
         let csv = folder.write(name, "x\n1\n3\n");
         assert_eq!(GaussianStats::from_file(&csv, &["x"]).unwrap().mean()[0], 2.0, "{name}");
         let parquet = folder.parquet(name, &frame, 10);
@@ -137,8 +146,8 @@ fn refused(folder: &Folder, path: &Path, columns: &[&str]) -> String {
 fn a_broken_csv_file_is_refused_with_line_and_column() {
     let folder = Folder::new("csv");
     for (content, problem) in [
-        ("", "there is no column \"b\"; the file has "),
-        ("\n\n", "there is no column \"b\"; the file has "),
+        ("", "the file is empty"),
+        ("\n\n", "the file is empty"),
         ("a,b", "there are no rows"),
         ("a,b\n", "there are no rows"),
         ("a,c\n1,2\n", "there is no column \"b\"; the file has a, c"),
@@ -223,7 +232,7 @@ fn what_is_no_file_is_refused() {
     assert!(GaussianStats::from_file(&folder.0, &["a"]).is_err());
     let path = folder.write("a.csv", "a\n1\n");
     assert!(matches!(GaussianStats::from_file(&path, &[] as &[&str]), Err(Error::Shape { .. })));
-    assert!(GaussianStats::from_file(&path, &["a", "a"]).is_err());
+    assert_eq!(GaussianStats::from_file(&path, &["a", "a"]).unwrap().mean(), &dvector![1.0, 1.0]);
     let two = Gaussian::standard(2).unwrap();
     assert!(matches!(ln_likelihood_of_file(&two, &path, &["a"]), Err(Error::Shape { .. })));
 }
@@ -296,7 +305,7 @@ fn threads_and_chunks_change_no_bit() {
     let data = samples(400_000);
     let csv = folder.write("a.csv", csv(&data));
     let parquet = folder.parquet("a.parquet", &data::frame(&data, &NAMES).unwrap(), 100_000);
-    let numbers = |path, settings| alone(path, settings).swap_remove(0);
+    let numbers = |path: &Path, settings: &[(&str, &str)]| alone(path, settings).swap_remove(0);
     let one = numbers(&csv, &[("POLARS_MAX_THREADS", "1"), ("RAYON_NUM_THREADS", "1")]);
     assert!(one.starts_with("400000 "));
     for (path, settings) in [
