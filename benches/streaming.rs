@@ -1,9 +1,10 @@
 //! Files larger than memory: time and memory beside what reading the bytes, and polars' scan alone, take.
 //!
-//! usage: cargo bench --features streaming --bench streaming -- GIGABYTES FOLDER        (default: 1, the system's temporary folder)
+//! usage: cargo bench --features streaming --bench streaming -- GIGABYTES FOLDER FORMAT
+//! (default: 1, the system's temporary folder, csv and then parquet)
 //!
-//! It writes a CSV and then a Parquet file of that size (eight columns, shortest decimals, not compressed), measures each task in a
-//! process of its own, and removes the files. If the folder is in memory or the file fits into the page cache, the disk is not measured.
+//! It writes a file of that size (eight columns, shortest decimals, not compressed), measures each task in a
+//! process of its own, and removes the file. If the folder is in memory or the file fits into the page cache, the disk is not measured.
 
 use generative_models::larger_than_memory::ln_likelihood_of_file;
 use generative_models::polars::prelude::*;
@@ -28,11 +29,14 @@ fn main() -> Result<()> {
     }
     let size = 1e9 * arguments.first().map_or(1.0, |gigabytes| gigabytes.parse().expect("a number of gigabytes"));
     let folder = arguments.get(1).map_or(std::env::temp_dir(), PathBuf::from);
-    let writers: [(&str, fn(&Path, f64)); 2] = [("csv", write_csv), ("parquet", write_parquet)];
     println!("| format | task | GB | s | MB/s | peak memory, MB |\n|---|---|---|---|---|---|");
-    for (format, write) in writers {
+    for format in arguments.get(2).map_or(vec!["csv", "parquet"], |format| vec![format]) {
         let path = folder.join(format!("generative-models-bench.{format}"));
-        write(&path, size);
+        if format == "csv" {
+            write_csv(&path, size)
+        } else {
+            write_parquet(&path, size)
+        }
         let size = fs::metadata(&path).expect("the file was written").len() as f64;
         for task in TASKS {
             let child = Command::new(std::env::current_exe().expect("this program")).arg(task).arg(&path).output();
