@@ -19,9 +19,8 @@
 //!
 //! # Memory
 //! A batch has 2¹⁹ numbers (and at least 1024 rows), and the reader waits for whoever works on it. What polars reads ahead comes on
-//! top: some 100 MB for each thread with CSV, and a few row groups with Parquet, so that a Parquet file should have been written with
-//! row groups of about a million rows or less. `POLARS_MAX_THREADS` limits the threads. A file may have up to 2³² − 2 rows; split a
-//! longer one and merge.
+//! top: some 100 MB for each thread with CSV, and about ten row groups with Parquet, so that these should hold 64 MB or less.
+//! `POLARS_MAX_THREADS` limits the threads. A file may have up to 2³² − 2 rows; split a longer one and merge.
 //!
 //! # Chunks, threads and machines
 //! [`GaussianStats`] form a monoid under [`merge`](GaussianStats::merge): the parts of a data set may lie in several files, and each may
