@@ -209,7 +209,7 @@ fn parse_column(name: &str, fields: Vec<&str>) -> Result<Column, String> {
     Ok(Column::new(name.into(), numbers))
 }
 
-fn describe(error: &csv::Error) -> String {
+pub(crate) fn describe(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::Io(io) => io.to_string(),
         csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {

@@ -9,8 +9,8 @@ mod lanes;
 
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
 pub(crate) use cdf::normal_mass;
-use cholesky::{check_symmetric, cholesky};
-pub(crate) use cholesky::{rank, variance_inflation};
+use cholesky::cholesky;
+pub(crate) use cholesky::{check_symmetric, rank, variance_inflation};
 use lanes::{LANES, Lanes, gather, squared_norms};
 pub(crate) use lanes::{LowerTriangle, sum};
 use nalgebra::{DMatrix, DVector, RowDVector};

@@ -18,6 +18,7 @@
 //! | [`check`] | a closed form against an estimate, as a test with stated error probabilities |
 //! | [`quadrature`] | integrals with an estimate of their error |
 //! | [`curve`] | functions and densities at points |
+//! | `larger_than_memory` | statistics and log likelihoods of files larger than memory (feature `streaming`) |
 //! | [`data`] | real data sets as frames, frames to matrices |
 //! | [`figure`] | plots from frames |
 //! | [`display`] | frames, matrices and figures in a notebook |
@@ -35,6 +36,8 @@ pub mod error;
 pub mod figure;
 pub mod gaussian;
 pub mod kl;
+#[cfg(feature = "streaming")]
+pub mod larger_than_memory;
 pub mod mixture;
 pub mod mle;
 pub mod monte_carlo;

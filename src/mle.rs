@@ -1,7 +1,7 @@
 //! Maximum likelihood: the log likelihood, the normal's sufficient statistics, its fit and its gradients.
 
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
-use crate::gaussian::{Density, Gaussian, rank, same_length, sum, variance_inflation};
+use crate::gaussian::{Density, Gaussian, check_symmetric, rank, same_length, sum, variance_inflation};
 use nalgebra::{DMatrix, DMatrixView, DVector, DVectorView, Dyn};
 use rayon::prelude::*;
 use std::f64::consts::PI;
@@ -61,6 +61,40 @@ impl GaussianStats {
     /// The statistics of no samples in d dimensions: the neutral element of [`merge`](Self::merge).
     pub fn empty(d: usize) -> Self {
         Self { count: 0, mean: DVector::zeros(d), scatter: DMatrix::zeros(d, d) }
+    }
+
+    /// The statistics that were read off others by [`count`](Self::count), [`mean`](Self::mean) and [`scatter`](Self::scatter), for
+    /// example on another machine.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless the mean has length d and the scatter is d×d; [`Error::NotFinite`]; [`Error::NotSymmetric`];
+    /// [`Error::Domain`] for a negative diagonal entry of the scatter.
+    ///
+    /// # Example
+    /// ```
+    /// use generative_models::prelude::*;
+    /// let here = GaussianStats::from_rows(&dmatrix![1.0; 3.0])?;
+    /// let there = GaussianStats::new(3, dvector![4.0], dmatrix![6.0])?;
+    /// assert_eq!(here.merge(there)?.mean(), &dvector![3.2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn new(count: usize, mean: DVector<f64>, scatter: DMatrix<f64>) -> Result<Self> {
+        let d = mean.len();
+        if scatter.shape() != (d, d) {
+            let (rows, columns) = scatter.shape();
+            return Err(Error::Shape {
+                what: "the scatter",
+                expected: format!("{d}×{d}"),
+                found: format!("{rows}×{columns}"),
+            });
+        }
+        finite("the mean", &mean, |i| format!("entry {i}"))?;
+        finite_matrix("the scatter", &scatter)?;
+        check_symmetric(&scatter)?;
+        match scatter.diagonal().iter().find(|&&sum| sum < 0.0) {
+            Some(&value) => Err(Error::Domain { what: "a diagonal entry of the scatter", value, domain: "at least 0" }),
+            None => Ok(Self { count, mean, scatter }),
+        }
     }
 
     /// The statistics of the rows of an N×d matrix, in parallel over chunks of rows; they do not depend on the number of threads.

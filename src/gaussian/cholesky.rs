@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use nalgebra::{DMatrix, DVector};
 
 /// Refuses a matrix whose triangles differ by more than rounding.
-pub(super) fn check_symmetric(matrix: &DMatrix<f64>) -> Result<()> {
+pub(crate) fn check_symmetric(matrix: &DMatrix<f64>) -> Result<()> {
     for column in 0..matrix.ncols() {
         for row in column + 1..matrix.nrows() {
             let (value, mirrored) = (matrix[(row, column)], matrix[(column, row)]);
