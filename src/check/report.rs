@@ -86,7 +86,7 @@ impl fmt::Display for Report {
             }
         };
         let radius = self.radius_below.max(self.radius_above);
-        let (estimate, closed_form) = (to_error(self.estimate, radius), to_error(self.closed_form, radius / 10.0));
+        let (estimate, closed_form) = (to_place(self.estimate, radius), to_error(self.closed_form, radius / 10.0));
         let radius = significant(radius, 2);
         write!(f, "{sign} {} {}: {verdict}; {estimate} ± {radius}, closed form {closed_form}", self.claim, self.name)?;
         if self.samples > 0 {
@@ -107,15 +107,29 @@ fn to_error(value: f64, error: f64) -> String {
     if digits < 1.0 { "0".to_owned() } else { significant(value, digits.min(17.0) as usize) }
 }
 
+/// A value to the place of its error's last printed digit, with the zeros, which are known.
+fn to_place(value: f64, error: f64) -> String {
+    let shortest = to_error(value, error);
+    let printed = format!("{error:.1e}");
+    let exponent = printed.split_once('e').and_then(|(_, exponent)| exponent.parse::<i32>().ok());
+    let decimals = exponent.map(|exponent| i32::from(!printed.contains(".0e")) - exponent);
+    match decimals.and_then(|decimals| usize::try_from(decimals).ok()) {
+        Some(decimals @ 1..=17) if shortest.parse() != Ok(0.0) && !shortest.contains(['e', '∞', 'N']) => {
+            format!("{value:.decimals$}")
+        }
+        _ => shortest,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Record;
+    use super::{Record, to_place};
     use crate::check::{Bound, Exact, MonteCarlo, Power};
 
     #[test]
     fn a_report_reads_as_one_line() {
         let report = Exact { claim: "M1", name: "a sum", closed_form: 1.0, oracle: 1.5, error: 1e-3, discrepancy: 0.1 };
-        assert_eq!(report.check().to_string(), "✗ M1 a sum: REFUTED; 1.5 ± 0.001, closed form 1, catches 0.1");
+        assert_eq!(report.check().to_string(), "✗ M1 a sum: REFUTED; 1.500 ± 0.001, closed form 1, catches 0.1");
         let bound = Bound::SubGamma { variance: 2.0, above: 2.0, below: 0.0 };
         let power = Power { false_alarm: 1e-9, miss: 1e-3, discrepancy: 0.05 };
         let check = MonteCarlo { claim: "R7", name: "E Z²", closed_form: 1.0, bound, power, samples: 100_000 };
@@ -125,6 +139,25 @@ mod tests {
         );
         let asymptotic = MonteCarlo { bound: Bound::CentralLimit, ..check }.check(|_| 1.0);
         assert!(!asymptotic.guaranteed && asymptotic.to_string().contains("(central limit, asymptotic)"));
+    }
+
+    #[test]
+    fn an_estimate_has_the_digits_that_are_known() {
+        for (value, error, text) in [
+            (0.04, 0.0013, "0.0400"),
+            (0.61243, 0.0063, "0.6124"),
+            (-1.5, 0.001, "-1.500"),
+            (2.0, 0.00996, "2.00"),
+            (0.954_499_736_1, 1e-10, "0.9544997361"),
+            (1e-9, 0.01, "0"),
+            (12345.6, 7.4e2, "12350"),
+            (3.21e-9, 1e-10, "3.21e-9"),
+            (1.0, 0.0, "1"),
+            (f64::NAN, 0.1, "NaN"),
+            (1.0, f64::INFINITY, "1"),
+        ] {
+            assert_eq!(to_place(value, error), text, "{value} ± {error}");
+        }
     }
 
     #[test]

@@ -20,8 +20,6 @@ pub struct Claims {
 #[serde(deny_unknown_fields)]
 pub struct Part {
     pub title: String,
-    /// Whether its notebooks are all there.
-    finished: bool,
     #[serde(rename = "claim")]
     pub claims: Vec<Claim>,
 }
@@ -40,6 +38,8 @@ pub struct Claim {
 pub struct Erratum {
     pub claim: String,
     pub kind: Kind,
+    /// A few words for the heading.
+    pub about: String,
     /// What the lecture states.
     pub lecture: String,
     /// The names of the checks that refute it.
@@ -95,7 +95,7 @@ impl Claims {
         [self.without_check(notebooks), self.errata_without_check(notebooks)].concat()
     }
 
-    /// The claims of finished parts that no notebook confirms: to refute what a claim is not leaves open what it is.
+    /// The claims that no notebook confirms: to refute what a claim is not leaves open what it is.
     fn without_check(&self, notebooks: &[Checked]) -> Vec<String> {
         let confirmed = |id: &str| all(notebooks).any(|check| check.claim == id && !check.refutes());
         let missing = |part: &Part| {
@@ -104,7 +104,7 @@ impl Claims {
                 .map(|claim| format!("{}: claim {} has no check: {}", part.title, claim.id, claim.says))
                 .collect::<Vec<_>>()
         };
-        self.parts.iter().filter(|part| part.finished).flat_map(missing).collect()
+        self.parts.iter().flat_map(missing).collect()
     }
 
     /// The checks that an erratum names and no notebook makes, or that expect the opposite.
@@ -211,12 +211,7 @@ mod tests {
     const CLAIMS: &str = r#"
         [[part]]
         title = "First"
-        finished = true
         claim = [{ id = "R2", says = "two" }, { id = "R10", says = "ten" }]
-        [[part]]
-        title = "Second"
-        finished = false
-        claim = [{ id = "M1", says = "one" }]
     "#;
 
     fn of(claim: &str, name: &str) -> Check {
@@ -228,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_claims_of_a_finished_part_need_a_check_that_confirms_them() {
+    fn a_claim_needs_a_check_that_confirms_it() {
         let claims: Claims = toml::from_str(CLAIMS).unwrap();
         let refuting = Check { verdict: "refuted".into(), expected: "refuted".into(), ..of("R10", "c") };
         assert_eq!(claims.problems(&[checked(&[of("R2", "a"), of("R10", "b")])]), [""; 0]);
@@ -241,11 +236,11 @@ mod tests {
         let text = r#"
             [[part]]
             title = "First"
-            finished = false
             claim = []
             [[erratum]]
             claim = "R2"
             kind = "caution"
+            about = "sums"
             lecture = "two is three"
             refuted_by = ["wrong"]
             right = "two is two"

@@ -120,7 +120,9 @@ impl Outputs<'_> {
             let size = |side: &str| output["metadata"]["image/png"][side].as_u64().map(|n| format!(" {side}=\"{n}\""));
             let size = ["width", "height"].into_iter().filter_map(size).collect::<String>();
             let words = literal(&text(&data["text/plain"]).unwrap_or_default());
-            Ok(format!("<img class=\"figure\" src=\"pictures/{file}\" alt=\"{words}\"{size}>\n"))
+            let image = format!("<img class=\"figure\" src=\"pictures/{file}\" alt=\"{words}\"{size}>");
+            // On a phone one wants to see it by itself.
+            Ok(format!("<p><a href=\"pictures/{file}\">{image}</a></p>\n"))
         } else if let Some(latex) = data.get("text/latex") {
             let latex = text(latex)?;
             let formula = latex.trim().trim_matches('$').trim();
@@ -138,10 +140,16 @@ impl Outputs<'_> {
     }
 }
 
-/// A check's line, with an address.
+/// A check's line, with an address: its claim leads to the page of claims, the rest to how it is read.
 fn check_line(check: &Check, number: usize) -> String {
     let class = if check.stands() { "check" } else { "check fails" };
-    format!("<p class=\"{class}\" id=\"check-{number}\"><a href=\"checks.md\">{}</a></p>\n", literal(&check.line))
+    let (sign, rest) = check.line.split_once(&check.claim).unwrap_or(("", &check.line));
+    let [sign, claim, rest] = [sign, &check.claim, rest].map(literal);
+    let anchor = check.claim.to_lowercase();
+    format!(
+        "<p class=\"{class}\" id=\"check-{number}\">{sign}<a class=\"claim\" href=\"claims.md#{anchor}\">{claim}</a>\
+         <a href=\"checks.md\">{rest}</a></p>\n"
+    )
 }
 
 /// Text as it was printed; nothing for nothing.

@@ -4,7 +4,9 @@ use super::mathematics::mathml;
 use anyhow::{Result, bail};
 use pulldown_cmark::{Event, Options, Parser, Tag};
 use pulldown_latex::config::DisplayMode;
+use regex::Regex;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// Where a line must not break.
 const JOINER: &str = "\u{2060}";
@@ -69,8 +71,10 @@ fn page(link: &str, pages: &[String]) -> Result<String> {
     Ok(format!("{page}.md{fragment}"))
 }
 
-/// Text that is to be read as it stands, in Markdown and in HTML.
+/// Text that is to be read as it stands, in Markdown and in HTML. No line ends within a number such as 1e-9.
 pub fn literal(text: &str) -> String {
+    static EXPONENT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(\de-)(\d)").expect("a regular expression"));
+    let text = EXPONENT.replace_all(text, format!("${{1}}{JOINER}${{2}}"));
     let sign = |c: char| match c {
         '\n' => "&#10;".to_owned(),
         c if c.is_ascii_punctuation() => format!("&#{};", u32::from(c)),

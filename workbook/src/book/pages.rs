@@ -112,7 +112,8 @@ impl<'a> Pages<'a> {
         for part in &self.claims.parts {
             text += &format!("\n## {}\n", part.title);
             for claim in &part.claims {
-                text += &format!("\n### {}\n\n{}\n\n{}", claim.id, literal(&claim.says), self.table_of(&claim.id));
+                let (says, errata) = (literal(&claim.says), self.errata_of(&claim.id));
+                text += &format!("\n### {}\n\n{says}{errata}\n\n{}", claim.id, self.table_of(&claim.id));
             }
         }
         let others = self.claims.others(&checked);
@@ -125,9 +126,17 @@ impl<'a> Pages<'a> {
         text
     }
 
+    /// Links to the errata of a claim, as a sentence.
+    fn errata_of(&self, claim: &str) -> String {
+        let errata = self.claims.errata.iter().enumerate().filter(|(_, erratum)| erratum.claim == claim);
+        let links: Vec<String> =
+            errata.map(|(i, e)| format!("[{}](errata.md#erratum-{})", literal(&e.about), i + 1)).collect();
+        if links.is_empty() { String::new() } else { format!(" **Errata:** {}.", links.join(", ")) }
+    }
+
     /// The checks of a claim.
     fn table_of(&self, claim: &str) -> String {
-        let mut text = "| check | notebook | verdict | false alarm | N |\n|---|---|---|--:|--:|\n".to_owned();
+        let mut text = "| check | notebook | verdict | false alarm, bound | N |\n|---|---|---|--:|--:|\n".to_owned();
         for (chapter, place, check) in self.checks().filter(|(.., check)| check.claim == claim) {
             let verdict = if check.refutes() { "refuted, as expected" } else { check.verdict.as_str() };
             let (bound, samples) = match check.samples {
@@ -151,12 +160,15 @@ impl<'a> Pages<'a> {
             .to_owned();
         for (kind, title) in [(Kind::Correction, "Corrections"), (Kind::Caution, "Cautions")] {
             text += &format!("\n## {title}\n");
-            for erratum in self.claims.errata.iter().filter(|erratum| erratum.kind == kind) {
-                let Erratum { claim, lecture, right, source, .. } = erratum;
+            for (i, erratum) in self.claims.errata.iter().enumerate().filter(|(_, erratum)| erratum.kind == kind) {
+                let Erratum { claim, about, lecture, right, source, .. } = erratum;
+                let (refuted, confirmed) =
+                    (self.list(erratum, &erratum.refuted_by), self.list(erratum, &erratum.confirmed_by));
                 text += &format!(
-                    "\n### {claim}\n\n**The lecture.** {lecture}\n\n{}\n**Right.** {right}\n\n{}\n**Source.** {source}.\n",
-                    self.list(erratum, &erratum.refuted_by),
-                    self.list(erratum, &erratum.confirmed_by),
+                    "\n### {about} {{#erratum-{}}}\n\n**The lecture** ([{claim}](claims.md#{})). {lecture}\n\n{refuted}\n\
+                     **Right.** {right}\n\n{confirmed}\n**Source.** {source}.\n",
+                    i + 1,
+                    claim.to_lowercase(),
                 );
             }
         }
