@@ -154,8 +154,8 @@ fn read_png(path: &Path) -> Result<(usize, usize, Vec<u8>)> {
     }
 }
 
-/// A comma-separated file with a header line as a frame: a column whose fields are all numbers becomes `f64`, any other
-/// becomes text.
+/// A comma-separated file with a header line as a frame. A column whose first field is a number is one of `f64`, and every other
+/// field in it must be a number too; any other column is text.
 ///
 /// # Errors
 /// [`Error::Data`] naming the file, and the line and column where they are known: a file that is missing, not UTF-8, without
@@ -193,7 +193,7 @@ fn parse_column(name: &str, fields: Vec<&str>) -> Result<Column, String> {
     // Line 1 is the header.
     let at = |row: usize| format!("line {}, column {name:?}", row + 2);
     if let Some(row) = fields.iter().position(|field| field.is_empty()) {
-        return Err(format!("{}: the field is empty", at(row)));
+        return Err(format!("{}: the field is empty; fill it, or remove the line", at(row)));
     }
     if fields[0].parse::<f64>().is_err() {
         return Ok(Column::new(name.into(), fields));
@@ -203,7 +203,7 @@ fn parse_column(name: &str, fields: Vec<&str>) -> Result<Column, String> {
         .enumerate()
         .map(|(row, field)| match field.parse() {
             Ok(number) if f64::is_finite(number) => Ok(number),
-            _ => Err(format!("{}: {field:?} is not a finite number", at(row))),
+            _ => Err(format!("{}: {field:?} is not a finite number; correct it, or remove the line", at(row))),
         })
         .collect::<Result<_, String>>()?;
     Ok(Column::new(name.into(), numbers))
@@ -211,7 +211,12 @@ fn parse_column(name: &str, fields: Vec<&str>) -> Result<Column, String> {
 
 pub(crate) fn describe(error: &csv::Error) -> String {
     match error.kind() {
-        csv::ErrorKind::Io(io) => io.to_string(),
+        csv::ErrorKind::Io(io) => match std::env::current_dir() {
+            Ok(folder) if io.kind() == std::io::ErrorKind::NotFound => {
+                format!("{io}, looked for from {}", folder.display())
+            }
+            _ => io.to_string(),
+        },
         csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
             let line = pos.as_ref().map_or(0, csv::Position::line);
             format!("line {line} has {len} fields where the header has {expected_len}")
@@ -287,7 +292,8 @@ pub fn column(frame: &DataFrame, name: &str) -> Result<Vec<f64>> {
     let column = present(frame, name)?;
     let wrong = |problem: String| Error::Column { name: name.to_owned(), problem };
     if !column.dtype().is_primitive_numeric() {
-        return Err(wrong(format!("its type is {}, a numeric one is needed", column.dtype())));
+        let first = column.get(0).map(|value| format!(" ({value} in row 0)")).unwrap_or_default();
+        return Err(wrong(format!("its type is {}{first}, a numeric one is needed", column.dtype())));
     }
     let numbers = column.cast(&DataType::Float64)?;
     let numbers = numbers.f64()?.iter().enumerate();

@@ -80,7 +80,9 @@ impl fmt::Display for Report {
             (Verdict::Consistent, _) => "consistent",
             (Verdict::Refuted, Verdict::Refuted) => "refuted, as expected",
             (Verdict::Refuted, _) => "REFUTED",
-            (Verdict::Underpowered, _) => "UNDERPOWERED: take more samples or a larger discrepancy",
+            (Verdict::Underpowered, _) => {
+                "UNDERPOWERED: too few samples to catch the discrepancy, `bound.min_samples(power)?` says how many it takes"
+            }
             (Verdict::NonFinite, _) => {
                 "NOT FINITE: NaN or infinity among the values, shapes that differ, or a probability outside 0 to 1"
             }
@@ -94,7 +96,8 @@ impl fmt::Display for Report {
             let false_alarm = significant(self.false_alarm, 2);
             write!(f, "; N = {}, false alarm {false_alarm} ({}{guarantee})", self.samples, self.method)?;
         }
-        write!(f, ", catches {}", significant(self.discrepancy, 2))
+        let catches = if self.verdict == Verdict::Underpowered { "does not catch" } else { "catches" };
+        write!(f, ", {catches} {}", significant(self.discrepancy, 2))
     }
 }
 

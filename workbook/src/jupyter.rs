@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 /// The name of our kernel among those that Jupyter knows. evcxr's own is called `rust`.
 const NAME: &str = "generative-models";
@@ -121,13 +123,47 @@ pub fn serve() -> Result<()> {
     if let Some(file) = std::env::var_os(CELLS) {
         interrupt::forward(file.into());
     }
+    #[cfg(unix)]
+    end_with_jupyter();
     let ended = evcxr_jupyter::main();
     instance.remove();
     ended
 }
 
+/// Ends this process when the Jupyter that started it has gone without ending it.
+#[cfg(unix)]
+fn end_with_jupyter() {
+    let jupyter = std::os::unix::process::parent_id();
+    // Jupyter tells its number; a kernel started in another way lives as long as that wants.
+    if std::env::var("JPY_PARENT_PID").is_ok_and(|parent| parent == jupyter.to_string()) {
+        std::thread::spawn(move || {
+            while std::os::unix::process::parent_id() == jupyter {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            std::process::exit(0);
+        });
+    }
+}
+
+/// In the process that runs the cells: a panic shows where it was and not the 80 lines of the kernel around it. evcxr asks for them,
+/// so the process becomes itself again without that wish.
+#[cfg(unix)]
+fn without_backtraces() {
+    use std::os::unix::process::CommandExt;
+    if std::env::var_os("EVCXR_IS_RUNTIME").is_some()
+        && std::env::var_os("RUST_BACKTRACE").is_some_and(|wish| wish != "0")
+        && let Ok(program) = std::env::current_exe()
+    {
+        let error = Command::new(program).args(std::env::args_os().skip(1)).env("RUST_BACKTRACE", "0").exec();
+        // It goes on as it is.
+        eprintln!("panics will be shown at length: {error}");
+    }
+}
+
 /// In the process that runs the cells of a Jupyter kernel: an interrupt ends it, and says what that means.
 pub fn prepare_cells() {
+    #[cfg(unix)]
+    without_backtraces();
     if let Some(file) = std::env::var_os(CELLS)
         && std::env::var_os("EVCXR_IS_RUNTIME").is_some()
     {

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// The tag of a cell that is meant to fail.
 const RAISES: &str = "raises-exception";
 
+/// The tag of a cell that solves an exercise.
+const SOLUTION: &str = "solution";
+
 /// The cell metadata that holds the reports of the checks a cell made, so that a later run notices one that is gone.
 const CHECKS: &str = "checks";
 
@@ -78,8 +81,9 @@ impl Notebook {
     /// What a reader sees, cell by cell.
     pub fn contents(&self) -> impl Iterator<Item = Content> {
         self.contents.cells.iter().enumerate().map(|(index, cell)| match cell {
-            Cell::Code { source, execution_count, .. } => Content::Code {
+            Cell::Code { source, execution_count, metadata, .. } => Content::Code {
                 source: source.concat(),
+                solution: metadata.tags.iter().flatten().any(|tag| tag == SOLUTION),
                 executed: execution_count.is_some(),
                 outputs: self.outputs(index),
                 checks: checks_of(cell),
@@ -151,6 +155,8 @@ pub enum Content {
     Text(String),
     Code {
         source: String,
+        /// Whether it is tagged as the solution of an exercise.
+        solution: bool,
         executed: bool,
         /// As in the file, JSON.
         outputs: Vec<Value>,

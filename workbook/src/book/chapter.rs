@@ -37,12 +37,13 @@ impl Chapter {
             let text = match &content {
                 Content::Text(text) => markdown::of_book(text, pages),
                 Content::Code { source, .. } if source.trim().is_empty() => continue,
-                Content::Code { source, executed, outputs, checks } => {
+                Content::Code { source, solution, executed, outputs, checks } => {
                     let shown = Outputs { checks, first: chapter.checks.len(), picture: &picture }.show(outputs);
                     chapter.checks.extend_from_slice(checks);
                     chapter.code.extend([source, "\n"]);
                     let of_one_run = if *executed { shown } else { Err(anyhow::anyhow!("it has not been executed")) };
-                    of_one_run.map(|outputs| code_block(source) + &outputs).with_context(|| {
+                    let cell = of_one_run.map(|outputs| code_block(source) + &outputs);
+                    cell.map(|cell| if *solution { folded(&cell) } else { cell }).with_context(|| {
                         format!("`cargo run -- run --in-place {}` executes it and saves what comes of it", chapter.name)
                     })
                 }
@@ -67,6 +68,11 @@ impl Chapter {
 /// Longer than any fence in the code.
 fn code_block(source: &str) -> String {
     format!("`````rust\n{}\n`````\n", source.trim_end())
+}
+
+/// A cell that nobody sees before having tried.
+fn folded(cell: &str) -> String {
+    format!("<details><summary>Solution: the code</summary>\n\n{cell}\n\n</details>\n")
 }
 
 /// The outputs of a cell.
