@@ -2,10 +2,11 @@
 
 use nalgebra::DMatrix;
 use polars::prelude::DataFrame;
+use std::fmt;
 use std::path::PathBuf;
 
-/// The error of every fallible function of this crate.
-#[derive(Clone, Debug, thiserror::Error)]
+/// The error of every fallible function of this crate. A `main` that ends with it, and an `unwrap`, show its message.
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// An argument that must be finite is NaN or infinite.
@@ -249,4 +250,9 @@ pub(crate) fn finite_matrix(what: &'static str, matrix: &DMatrix<f64>) -> Result
 /// Refuses a result that has overflowed; what it was computed from is finite.
 pub(crate) fn in_range<'a>(what: &'static str, values: impl IntoIterator<Item = &'a f64>) -> Result<()> {
     if values.into_iter().all(|v| v.is_finite()) { Ok(()) } else { Err(Error::Overflow { what }) }
+}
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }

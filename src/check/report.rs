@@ -138,7 +138,7 @@ mod tests {
         let check = MonteCarlo { claim: "R7", name: "E Z²", closed_form: 1.0, bound, power, samples: 100_000 };
         assert_eq!(
             check.check(|_| 1.001).to_string(),
-            "✓ R7 E Z²: consistent; 1.001 ± 0.03, closed form 1; N = 100000, false alarm 1e-9 (sub-gamma), catches 0.05"
+            "✓ R7 E Z²: consistent; 1.00 ± 0.03, closed form 1; N = 100000, false alarm 1e-9 (sub-gamma), catches 0.05"
         );
         let asymptotic = MonteCarlo { bound: Bound::CentralLimit, ..check }.check(|_| 1.0);
         assert!(!asymptotic.guaranteed && asymptotic.to_string().contains("(central limit, asymptotic)"));

@@ -14,6 +14,8 @@ use chapter::Chapter;
 use mdbook_driver::MDBook;
 use mdbook_driver::config::Config;
 use pages::Page;
+use regex::Regex;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -51,12 +53,35 @@ pub fn build(notebooks: &[Notebook], claims: &Claims) -> Result<PathBuf> {
         write(&root.join(format!("src/{name}.md")), text)?;
     }
     MDBook::load_with_config(root, Config::from_str(CONFIGURATION)?)?.build()?;
+    check_links(&root.join("book"), &names)?;
     let book = target.join("book");
     if book.exists() {
         std::fs::rename(&book, root.join("old"))?;
     }
     std::fs::rename(root.join("book"), &book)?;
     Ok(book.join("index.html"))
+}
+
+/// Refuses a link to a place that its page does not have.
+fn check_links(book: &Path, pages: &[String]) -> Result<()> {
+    let (id, link) = (Regex::new(r#"\bid="([^"]+)""#)?, Regex::new(r##"\bhref="(?:([\w-]+)\.html)?#([^"]+)""##)?);
+    let mut places: HashMap<&str, HashSet<String>> = HashMap::new();
+    let mut links: Vec<(&str, &str, String)> = Vec::new();
+    let texts = pages.iter().map(|page| {
+        let path = book.join(format!("{page}.html"));
+        std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
+    });
+    let texts: Vec<String> = texts.collect::<Result<_>>()?;
+    for (page, text) in pages.iter().zip(&texts) {
+        places.insert(page, id.captures_iter(text).map(|found| found[1].to_owned()).collect());
+        for found in link.captures_iter(text) {
+            links.push((page, found.get(1).map_or(page, |target| target.as_str()), found[2].to_owned()));
+        }
+    }
+    match links.iter().find(|(_, target, place)| places.get(target).is_none_or(|places| !places.contains(place))) {
+        Some((page, target, place)) => bail!("{page} has a link to {target}#{place}, and {target} has no such heading"),
+        None => Ok(()),
+    }
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

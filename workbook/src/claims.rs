@@ -4,7 +4,7 @@ use crate::project;
 use crate::report::Check;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The lecture's claims and errata, as `notebooks/claims.toml` lists them.
 #[derive(Debug, Default, Deserialize)]
@@ -90,9 +90,9 @@ impl Claims {
         all(notebooks).map(|check| check.claim.as_str()).filter(|id| !known.contains(id)).collect()
     }
 
-    /// What all notebooks together leave open: claims without a check, errata without theirs.
+    /// What is wrong with all notebooks together: names that are taken twice, claims without a check, errata without theirs.
     pub fn problems(&self, notebooks: &[Checked]) -> Vec<String> {
-        [self.without_check(notebooks), self.errata_without_check(notebooks)].concat()
+        [doubles(notebooks), self.without_check(notebooks), self.errata_without_check(notebooks)].concat()
     }
 
     /// The claims that no notebook confirms: to refute what a claim is not leaves open what it is.
@@ -131,6 +131,27 @@ impl Erratum {
 
 fn all<'a>(notebooks: &[Checked<'a>]) -> impl Iterator<Item = &'a Check> {
     notebooks.iter().flat_map(|notebook| notebook.checks.iter().copied())
+}
+
+/// What is wrong with the names of checks: each has its seed from its name, so no two may share one.
+pub fn doubles(notebooks: &[Checked]) -> Vec<String> {
+    let mut made_in: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for notebook in notebooks {
+        for check in &notebook.checks {
+            made_in.entry(check.id()).or_default().push(&notebook.notebook);
+        }
+    }
+    let twice = made_in.into_iter().filter(|(_, places)| places.len() > 1);
+    twice
+        .map(|(id, mut places)| {
+            let count = places.len();
+            places.dedup();
+            format!(
+                "{count} checks are called {id:?}, in {}, and so share a seed; rename all but one",
+                places.join(" and ")
+            )
+        })
+        .collect()
 }
 
 /// One claim in one notebook.

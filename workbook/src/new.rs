@@ -39,8 +39,15 @@ fn write(folder: &Path, name: &str) -> Result<String> {
         }
         file => file.with_context(|| format!("{} could not be written", path.display()))?,
     };
-    file.write_all(TEMPLATE.replace("NAME", name).as_bytes())?;
+    file.write_all(TEMPLATE.replace("TITLE", &title(name)).replace("NAME", name).as_bytes())?;
     Ok(path.display().to_string())
+}
+
+/// 19-my-model is called My model.
+fn title(name: &str) -> String {
+    let words = name.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-').replace(['-', '_'], " ");
+    let mut letters = words.chars();
+    letters.next().map_or(name.to_owned(), |first| first.to_ascii_uppercase().to_string() + letters.as_str())
 }
 
 #[cfg(test)]
@@ -53,7 +60,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = write(folder.path(), "19-my_model").unwrap();
         let notebook = Notebook::read(Path::new(&path)).unwrap();
-        assert_eq!(notebook.title(), "19-my_model");
+        assert_eq!(notebook.title(), "My model");
+        assert_eq!(title("19"), "19");
         assert!(notebook.code_cells().any(|cell| cell.source.contains(r#"claim: "19-my_model""#)));
         std::fs::write(&path, "mine").unwrap();
         assert!(write(folder.path(), "19-my_model").unwrap_err().is::<Usage>());

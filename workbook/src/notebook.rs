@@ -18,6 +18,9 @@ const SOLUTION: &str = "solution";
 /// The cell metadata that holds the reports of the checks a cell made, so that a later run notices one that is gone.
 const CHECKS: &str = "checks";
 
+/// The notebook's metadata that tells which code a run has executed.
+const EXECUTED: &str = "executed";
+
 /// A notebook and the file it came from.
 #[derive(Clone)]
 pub struct Notebook {
@@ -78,6 +81,22 @@ impl Notebook {
         self.contents.cells.iter().find_map(heading).unwrap_or_else(|| self.name())
     }
 
+    /// Whether its outputs are those of its code: whether a run saved it, and the code is the same since.
+    pub fn is_as_executed(&self) -> bool {
+        self.contents.metadata.additional.get(EXECUTED).is_some_and(|executed| *executed == self.checksum())
+    }
+
+    /// A number that changes with the code.
+    fn checksum(&self) -> String {
+        let mut checksum = crc32fast::Hasher::new();
+        for cell in self.code_cells() {
+            checksum.update(cell.source.as_bytes());
+            // So that a line cannot move from cell to cell.
+            checksum.update(&[0]);
+        }
+        format!("{:08x}", checksum.finalize())
+    }
+
     /// What a reader sees, cell by cell.
     pub fn contents(&self) -> impl Iterator<Item = Content> {
         self.contents.cells.iter().enumerate().map(|(index, cell)| match cell {
@@ -114,6 +133,7 @@ impl Notebook {
                 metadata.additional.remove(CHECKS);
             }
         }
+        self.contents.metadata.additional.remove(EXECUTED);
     }
 
     /// Puts what came of a cell in its place: the `count`-th that was executed.
@@ -126,6 +146,12 @@ impl Notebook {
             }
         }
         Ok(())
+    }
+
+    /// Says that every cell has been executed.
+    pub fn mark_executed(&mut self) {
+        let checksum = self.checksum();
+        self.contents.metadata.additional.insert(EXECUTED.to_owned(), json!(checksum));
     }
 
     /// Writes the notebook over the file that it was read from, unless that has changed since.

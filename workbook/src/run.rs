@@ -72,9 +72,10 @@ fn find(asked: &[PathBuf]) -> Result<Vec<Notebook>> {
         // A bare name may leave out the folder and the ending.
         let locate = |path: &PathBuf| {
             let candidates = [path.clone(), folder.join(path), folder.join(format!("{}.ipynb", path.display()))];
-            candidates.into_iter().find(|candidate| candidate.is_file()).unwrap_or(path.clone())
+            let missing = || Usage(format!("there is no notebook {}, here or in {}", path.display(), folder.display()));
+            candidates.into_iter().find(|candidate| candidate.is_file()).ok_or_else(missing)
         };
-        asked.iter().map(locate).collect()
+        asked.iter().map(locate).collect::<Result<_, _>>()?
     };
     if paths.is_empty() {
         return Err(Usage(format!("there are no notebooks in {}", folder.display())).into());
@@ -120,7 +121,7 @@ fn execute(notebooks: &[Notebook], options: &Options) -> Result<Vec<report::Note
                 Ok(worker)
             };
             let report = execute_one(&mut worker, started, notebook, &bars)?;
-            bars.suspend(|| say(&line(&report)));
+            bars.suspend(|| say(&line(&report, options.in_place)));
             reports.lock().expect("no job panics").push((place, report));
         }
         worker.map_or(Ok(()), Worker::end)
@@ -183,17 +184,26 @@ fn execute_one(
 }
 
 /// One line about a notebook, and its problems below.
-fn line(report: &report::Notebook) -> String {
+fn line(report: &report::Notebook, in_place: bool) -> String {
     let ((checks, stand), name) = (report.counts(), report.name());
     let sign = if report.succeeded() { '✓' } else { '✗' };
     let cells = format!("{} of {} cells", report.cells.len(), report.code_cells);
     let mut lines = vec![format!("{sign} {name}: {cells}, {stand} of {checks} checks stand, {:.1} s", report.seconds)];
     for Problem { cell, first_line, message } in &report.problems {
         let place = match (cell, first_line) {
-            (Some(cell), Some(first_line)) => format!("cell {cell} ({first_line}): "),
+            (Some(cell), Some(first_line)) => format!("cell {cell} ({}): ", beginning(first_line)),
             _ => String::new(),
         };
         lines.push(format!("  {place}{}", message.replace('\n', "\n    ")));
     }
+    if in_place && !report.succeeded() {
+        lines.push("  so it is not saved, and its file is as it was".to_owned());
+    }
     lines.join("\n")
+}
+
+/// So much of a line as tells which it is.
+fn beginning(line: &str) -> String {
+    const MOST: usize = 60;
+    if line.chars().count() <= MOST { line.to_owned() } else { line.chars().take(MOST).chain(['…']).collect() }
 }

@@ -1,6 +1,7 @@
 //! A process that executes notebooks for a run, one after another: their paths come on standard input, a line each, and what happens
 //! goes to standard output, a line of JSON each.
 
+use crate::claims::{self, Checked};
 use crate::cli::Run as Options;
 use crate::instance::Instance;
 use crate::kernel::{Execution, Kernel};
@@ -168,6 +169,9 @@ fn execute(kernel: &mut Kernel, saved: &Notebook, options: &Options) -> Result<r
     let mut report =
         report::Notebook { path: saved.path.clone(), seconds, code_cells: cells.len(), cells: reports, problems };
     // A full disk is this notebook's problem; the others and the report go on.
+    if report.cells.len() == report.code_cells {
+        executed.mark_executed();
+    }
     if let Err(error) = keep(&executed, &report, options) {
         report.problems.push(Problem::overall(format!("{error:#}")));
     }
@@ -185,12 +189,7 @@ fn judge(cell: &CodeCell, execution: &Execution) -> (Vec<Check>, Vec<String>) {
         }
     }
     for check in checks.iter().filter(|check| !check.stands()) {
-        wrong.push(format!(
-            "the check {:?} does not stand: {}, expected {}",
-            check.id(),
-            check.verdict,
-            check.expected
-        ));
+        wrong.push(format!("a check does not stand: {}", check.line));
     }
     // Where the kernel cannot show a value because it moves a variable, it prints it as for debugging.
     let text = execution.display.get("text/plain").into_iter().chain(&execution.stdout);
@@ -222,8 +221,9 @@ fn problem(cell: &CodeCell, message: String) -> Problem {
 
 /// What a notebook should have done and has not.
 fn missing(saved: &Notebook, cells: &[report::Cell], code_cells: usize, in_place: bool) -> Vec<Problem> {
-    let made: Vec<String> = cells.iter().flat_map(|cell| &cell.checks).map(Check::id).collect();
-    let mut messages = Vec::new();
+    let checks: Vec<&Check> = cells.iter().flat_map(|cell| &cell.checks).collect();
+    let made: Vec<String> = checks.iter().map(|check| check.id()).collect();
+    let mut messages = claims::doubles(&[Checked { notebook: saved.name(), checks }]);
     if cells.len() < code_cells {
         messages.push(format!("{} of its cells were not executed", code_cells - cells.len()));
     } else {

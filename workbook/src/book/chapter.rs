@@ -5,7 +5,7 @@ use super::mathematics;
 use crate::claims::Checked;
 use crate::notebook::{Content, Notebook};
 use crate::report::Check;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use base64::Engine;
 use pulldown_latex::config::DisplayMode;
 use serde_json::Value;
@@ -31,6 +31,10 @@ impl Chapter {
     /// If a formula is none, a link leads nowhere, or an output is not of the notebook's last run.
     pub fn of(notebook: &Notebook, pictures: &Path, pages: &[String]) -> Result<Self> {
         let (name, title) = (notebook.name(), notebook.title());
+        ensure!(
+            notebook.is_as_executed(),
+            "{name} was changed after its last run, or has had none; `cargo run -- run --in-place {name}` executes it and saves what comes of it"
+        );
         let mut chapter = Self { name, title, text: String::new(), checks: Vec::new(), code: String::new() };
         for (index, content) in notebook.contents().enumerate() {
             let picture = pictures.join(format!("{}-{}.png", chapter.name, index + 1));
@@ -41,10 +45,11 @@ impl Chapter {
                     let shown = Outputs { checks, first: chapter.checks.len(), picture: &picture }.show(outputs);
                     chapter.checks.extend_from_slice(checks);
                     chapter.code.extend([source, "\n"]);
-                    let of_one_run = if *executed { shown } else { Err(anyhow::anyhow!("it has not been executed")) };
+                    let of_one_run = if *executed { shown } else { Err(anyhow!("it has not been executed")) };
                     let cell = of_one_run.map(|outputs| code_block(source) + &outputs);
-                    cell.map(|cell| if *solution { folded(&cell) } else { cell }).with_context(|| {
-                        format!("`cargo run -- run --in-place {}` executes it and saves what comes of it", chapter.name)
+                    cell.map(|cell| if *solution { folded(&cell) } else { cell }).map_err(|error| {
+                        let name = &chapter.name;
+                        anyhow!("{error}; `cargo run -- run --in-place {name}` executes it and saves what comes of it")
                     })
                 }
             };

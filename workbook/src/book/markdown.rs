@@ -35,10 +35,17 @@ pub fn of_book(markdown: &str, pages: &[String]) -> Result<String> {
                 let start = range.start + place + "](".len();
                 replacements.push((start..start + dest_url.len(), page(&dest_url, pages)?));
             }
+            Event::Start(Tag::Image { dest_url, .. }) => {
+                bail!("the book has no picture {dest_url:?}; let a cell draw it")
+            }
             Event::Start(Tag::CodeBlock(_)) => code += 1,
             Event::End(pulldown_cmark::TagEnd::CodeBlock) => code -= 1,
             Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) if code == 0 && text.contains('$') => {
-                bail!("a dollar sign begins no formula in {:?}", &markdown[range])
+                let line = markdown[..range.start].rfind('\n').map_or(0, |end| end + 1);
+                let line = markdown[line..].lines().next().unwrap_or_default();
+                bail!(
+                    "a dollar sign begins no formula in {line:?}; close the formula and its braces, or write \\$ for a dollar"
+                )
             }
             _ => {}
         }
@@ -54,7 +61,7 @@ pub fn of_book(markdown: &str, pages: &[String]) -> Result<String> {
 
 /// Where in the book a link from a notebook or a page leads.
 fn page(link: &str, pages: &[String]) -> Result<String> {
-    if link.contains("://") || link.starts_with('#') {
+    if ["https://", "http://", "mailto:", "#"].iter().any(|outside| link.starts_with(outside)) {
         return Ok(link.to_owned());
     }
     let (file, fragment) =
@@ -66,7 +73,7 @@ fn page(link: &str, pages: &[String]) -> Result<String> {
         file => file.trim_end_matches(".ipynb").trim_end_matches(".md"),
     };
     if !pages.iter().any(|known| known == page) {
-        bail!("the link {link:?} leads out of the book");
+        bail!("the link {link:?} leads to nothing in the book; it has {}", pages.join(", "));
     }
     Ok(format!("{page}.md{fragment}"))
 }
@@ -100,9 +107,11 @@ mod tests {
     #[test]
     fn what_leads_nowhere_is_an_error() {
         for (wrong, message) in [
-            ("[a](03-c.ipynb)", "leads out of the book"),
+            ("[a](03-c.ipynb)", "leads to nothing in the book"),
             ("it costs 3$ or so", "a dollar sign"),
             ("<summary>$x$</summary>", "a dollar sign"),
+            ("[a](htps://example.org)", "leads to nothing in the book"),
+            ("![a](b.png)", "no picture"),
             (r"$\frac{1$", "a dollar sign"),
             (r"$\nosuchcommand x$", "is no LaTeX"),
         ] {
