@@ -149,8 +149,9 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
     }
     let mut cargo = command()?;
     cargo.args(arguments);
-    let asks_for_packages = arguments.iter().any(|argument| argument == "metadata");
-    if !asks_for_packages || arguments.iter().any(|argument| argument == "--no-deps") {
+    let has = |asked: &str| arguments.iter().any(|argument| argument == asked);
+    // evcxr asks for the packages, too, but names no manifest.
+    if !(has("metadata") && has("--manifest-path")) || has("--no-deps") {
         return Ok(exit_code(cargo.status()?));
     }
     let output = cargo.stderr(Stdio::inherit()).output()?;

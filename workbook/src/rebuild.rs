@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::SystemTime;
@@ -50,7 +51,7 @@ struct Stamp(PathBuf, Option<SystemTime>);
 
 /// Whether evcxr asks for the build of a cell, by nothing else than Cargo and the compiler.
 pub fn is_asked(arguments: &[OsString]) -> bool {
-    let cells = std::env::var_os("EVCXR_TMPDIR").map(PathBuf::from);
+    let cells = std::env::var_os("EVCXR_TMPDIR").and_then(|cells| fs::canonicalize(cells).ok());
     arguments.iter().any(|argument| argument == "build")
         && cells.is_some_and(|cells| std::env::current_dir().is_ok_and(|folder| folder == cells))
         && std::env::var_os("RUSTC_WRAPPER").is_none()
@@ -152,6 +153,10 @@ impl Build {
             .current_dir(&self.rustc.folder)
             .env_clear()
             .envs(self.rustc.environment.iter().map(|(name, value)| (name, value)))
+            // They name pipes of the Cargo that was.
+            .env_remove("CARGO_MAKEFLAGS")
+            .env_remove("MAKEFLAGS")
+            .env_remove("MFLAGS")
             .output()?;
         let lines = output.stderr.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
         let said: Vec<Value> = lines.filter(|line: &Value| line["$message_type"] == "diagnostic").collect();
@@ -160,12 +165,13 @@ impl Build {
             Some(1) if said.iter().any(|message| message["level"] == "error") => ExitCode::from(NOT_COMPILED),
             _ => return Ok(None),
         };
-        let target = json!({"name": CELL});
+        let (mut stdout, target) = (std::io::stdout().lock(), json!({"name": CELL}));
         for message in said {
-            println!("{}", json!({"reason": "compiler-message", "target": target, "message": message}));
+            writeln!(stdout, "{}", json!({"reason": "compiler-message", "target": target, "message": message}))?;
         }
         if output.status.success() {
-            println!("{}", json!({"reason": "compiler-artifact", "target": target, "filenames": [shared_object]}));
+            let artefact = json!({"reason": "compiler-artifact", "target": target, "filenames": [shared_object]});
+            writeln!(stdout, "{artefact}")?;
         }
         Ok(Some(code))
     }
@@ -194,4 +200,84 @@ fn prerequisites(makefile: &str) -> BTreeSet<PathBuf> {
 
 fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(file).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(arguments: &[&str]) -> Call {
+        let arguments = arguments.iter().map(OsString::from).collect();
+        Call { arguments, environment: Vec::new(), folder: std::env::temp_dir() }
+    }
+
+    /// A folder in which a cell was built from `library.rs`, and the compiler's command.
+    fn built() -> (tempfile::TempDir, Call) {
+        let folder = tempfile::tempdir().unwrap();
+        let (sources, made) = (folder.path().join("a library"), folder.path().join("debug/deps"));
+        fs::create_dir_all(&made).unwrap();
+        fs::create_dir_all(&sources).unwrap();
+        for file in ["Cargo.toml", "library.rs"] {
+            fs::write(sources.join(file), "").unwrap();
+        }
+        let source = sources.join("library.rs").display().to_string().replace(' ', "\\ ");
+        let list = format!("libctx.so: {source} {}\n", folder.path().join("ctx/src/lib.rs").display());
+        fs::write(folder.path().join(format!("debug/{DLL_PREFIX}{CELL}.d")), list).unwrap();
+        let rustc = call(&["rustc", "--crate-name", CELL, "--out-dir", made.to_str().unwrap()]);
+        (folder, rustc)
+    }
+
+    fn build(folder: &Path, rustc: Call, begun: SystemTime) -> Option<Build> {
+        Build::new(Call { folder: folder.join("ctx"), ..call(&["build"]) }, rustc, begun)
+    }
+
+    #[test]
+    fn a_build_stands_until_something_below_the_cell_changes() {
+        type Change = fn(&Path);
+        let changes: [Change; 4] = [
+            |folder| fs::write(folder.join("a library/library.rs"), "fn new() {}").unwrap(),
+            |folder| fs::remove_file(folder.join("a library/library.rs")).unwrap(),
+            |folder| fs::write(folder.join("a library/Cargo.toml"), "[package]").unwrap(),
+            |folder| {
+                fs::create_dir(folder.join(".cargo")).unwrap();
+                fs::write(folder.join(".cargo/config.toml"), "").unwrap();
+            },
+        ];
+        for change in changes {
+            let (folder, rustc) = built();
+            let build = build(folder.path(), rustc, SystemTime::now()).unwrap();
+            let kept: Build = serde_json::from_slice(&serde_json::to_vec(&build).unwrap()).unwrap();
+            fs::create_dir_all(folder.path().join("ctx/src")).unwrap();
+            fs::write(folder.path().join("ctx/src/lib.rs"), "the next cell").unwrap();
+            assert!(kept.stands() && kept.cargo == build.cargo);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            change(folder.path());
+            assert!(!kept.stands());
+        }
+    }
+
+    #[test]
+    fn a_build_during_which_a_source_changed_is_not_kept() {
+        let (folder, rustc) = built();
+        let begun = SystemTime::now() - std::time::Duration::from_secs(1);
+        assert!(build(folder.path(), rustc, begun).is_none());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn only_errors_in_the_code_are_not_left_to_cargo() {
+        let error = r#"echo '{"$message_type":"diagnostic","level":"error","message":"no"}' >&2; "#;
+        for (script, clear) in [
+            ("exit 0".to_owned(), true),
+            (format!("{error}exit 1"), true),
+            ("echo no such file >&2; exit 1".to_owned(), false),
+            (format!("{error}exit 101"), false),
+        ] {
+            let (folder, mut rustc) = built();
+            let command = ["/bin/sh", "-c", &script].map(OsString::from);
+            rustc.arguments.splice(..1, command);
+            let build = build(folder.path(), rustc, SystemTime::now()).unwrap();
+            assert_eq!(build.repeat().unwrap().is_some(), clear, "{script}");
+        }
+    }
 }
