@@ -1,8 +1,9 @@
-//! The `cargo` that rust-analyzer finds in the kernel.
+//! The `cargo` of the kernel.
 //!
-//! To infer the types of a cell's variables, rust-analyzer asks the `cargo` below `CARGO_HOME` for all packages of the build
-//! and reads the sources of each of them, though a cell meets the types of few. In a kernel that `cargo` is this program. It
-//! passes everything on to the real one and drops from the answer what a package says that inference can do without:
+//! In a kernel `cargo` is this program, which passes on to the real one what it is asked, but for two things. The build of a cell it
+//! repeats without Cargo, where it can: see [`rebuild`]. And to infer the types of a cell's variables, rust-analyzer asks the `cargo`
+//! below `CARGO_HOME` for all packages of the build and reads the sources of each of them, though a cell meets the types of few;
+//! dropped from the answer is what a package says that inference can do without:
 //!
 //! ```toml
 //! [package.metadata.inference]
@@ -11,31 +12,44 @@
 //!
 //! What the cells depend on besides, through a `:dep` of their own, stays whole.
 
+use crate::rebuild;
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::sync::OnceLock;
 
-/// Names the toolchain to Cargo's stand-in, and the real `CARGO_HOME`.
+/// Names the toolchain to Cargo's stand-in, and what `CARGO_HOME` and `PATH` were.
 const TOOLCHAIN: &str = "GENERATIVE_MODELS_TOOLCHAIN";
 const REAL_HOME: &str = "GENERATIVE_MODELS_CARGO_HOME";
+const REAL_PATH: &str = "GENERATIVE_MODELS_PATH";
 
-/// Makes the folder that passes for `CARGO_HOME` below `dir`; gives the environment in which rust-analyzer finds it.
+const RUSTUP: &str = "rustup";
+
+/// Makes the folder that passes for `CARGO_HOME` below `dir`; gives the environment in which it is found. evcxr asks `rustup` where
+/// `cargo` is.
 pub fn lay_out(dir: &Path) -> Result<Vec<(&'static str, OsString)>> {
     let (home, program) = (dir.join("cargo"), std::env::current_exe()?);
-    let link = home.join("bin/cargo");
-    if std::fs::read_link(&link).ok().as_deref() != Some(&program) {
-        std::fs::create_dir_all(home.join("bin"))?;
-        // It may not be there, or point to where this program was before.
-        let _ = std::fs::remove_file(&link);
-        symlink(&program, &link).with_context(|| format!("{} cannot be made", link.display()))?;
+    for name in ["cargo", RUSTUP] {
+        let link = link(&home, name);
+        if std::fs::read_link(&link).ok().as_deref() != Some(&program) {
+            std::fs::create_dir_all(home.join("bin"))?;
+            // It may not be there, or point to where this program was before.
+            let _ = std::fs::remove_file(&link);
+            symlink(&program, &link).with_context(|| format!("{} cannot be made", link.display()))?;
+        }
     }
-    let variables = [("CARGO_HOME", home.into()), (TOOLCHAIN, toolchain()?.into()), (REAL_HOME, real_home()?.into())];
-    Ok(variables.to_vec())
+    let path = std::iter::once(home.join("bin")).chain(std::env::split_paths(&real_path()).collect::<Vec<_>>());
+    let path = std::env::join_paths(path)?;
+    let real = [(TOOLCHAIN, toolchain()?.into()), (REAL_HOME, real_home()?.into()), (REAL_PATH, real_path())];
+    Ok([("CARGO_HOME", home.into()), ("PATH", path)].into_iter().chain(real).collect())
+}
+
+fn link(home: &Path, name: &str) -> PathBuf {
+    home.join("bin").join(name)
 }
 
 #[cfg(unix)]
@@ -54,12 +68,17 @@ pub fn real_home() -> Result<PathBuf> {
     given.or_else(|| Some(dirs::home_dir()?.join(".cargo"))).context("neither HOME nor CARGO_HOME is set")
 }
 
+/// Where programs are found outside of the kernel.
+fn real_path() -> OsString {
+    [REAL_PATH, "PATH"].into_iter().find_map(std::env::var_os).unwrap_or_default()
+}
+
 /// Cargo itself: that of the toolchain rather than rustup's proxy, which is slower to start.
 pub fn command() -> Result<Command> {
     let toolchain = toolchain()?;
     let mut cargo = Command::new(toolchain.join("bin/cargo"));
     // A dependency may bring a file by which the proxy would choose another compiler for it.
-    cargo.env("CARGO_HOME", real_home()?).env("RUSTC", toolchain.join("bin/rustc"));
+    cargo.env("CARGO_HOME", real_home()?).env("RUSTC", toolchain.join("bin/rustc")).env("PATH", real_path());
     Ok(cargo)
 }
 
@@ -83,31 +102,57 @@ pub fn rustc(arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// Whether this program was started under the name of `cargo`.
+/// Whether this program was started under the name of `cargo` or `rustup`.
 pub fn is_called() -> bool {
-    let name = std::env::args_os().next();
-    name.as_deref().map(Path::new).and_then(Path::file_stem) == Some(OsStr::new("cargo"))
+    called().is_some_and(|name| name == "cargo" || name == RUSTUP)
 }
 
-/// Does what Cargo would do, but for what is left out of `cargo metadata`.
+fn called() -> Option<OsString> {
+    Some(Path::new(&std::env::args_os().next()?).file_stem()?.to_owned())
+}
+
+/// Does what Cargo would do, in a kernel.
 pub fn stand_in() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    match run(&arguments) {
+    let done = if called().is_some_and(|name| name == RUSTUP) { rustup(&arguments) } else { run(&arguments) };
+    match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: Cargo, for type inference: {error:#}");
+            eprintln!("error: the kernel's Cargo: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
+/// Says that Cargo is this program, and leaves the rest to rustup, if there is one.
+fn rustup(arguments: &[OsString]) -> Result<ExitCode> {
+    if arguments == ["which", "cargo"]
+        && let Some(home) = std::env::var_os("CARGO_HOME")
+    {
+        writeln!(std::io::stdout(), "{}", link(Path::new(&home), "cargo").display())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(exit_code(Command::new(RUSTUP).args(arguments).env("PATH", real_path()).status()?))
+}
+
+/// The status of another program as this one's.
+pub fn exit_code(status: ExitStatus) -> ExitCode {
+    ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
 fn run(arguments: &[OsString]) -> Result<ExitCode> {
+    if rebuild::is_wrapper(arguments) {
+        return rebuild::wrap(arguments);
+    }
+    if rebuild::is_asked(arguments) {
+        return rebuild::build(arguments);
+    }
     let mut cargo = command()?;
     cargo.args(arguments);
-    let asks_for_packages = arguments.iter().any(|argument| argument == "metadata");
-    if !asks_for_packages || arguments.iter().any(|argument| argument == "--no-deps") {
-        let code = cargo.status()?.code().and_then(|code| u8::try_from(code).ok());
-        return Ok(ExitCode::from(code.unwrap_or(1)));
+    let has = |asked: &str| arguments.iter().any(|argument| argument == asked);
+    // evcxr asks for the packages, too, but names no manifest.
+    if !(has("metadata") && has("--manifest-path")) || has("--no-deps") {
+        return Ok(exit_code(cargo.status()?));
     }
     let output = cargo.stderr(Stdio::inherit()).output()?;
     if !output.status.success() {

@@ -222,10 +222,13 @@ fn profile() -> Result<String> {
     let path = project::root().join("Cargo.toml");
     let manifest: toml::Table = fs::read_to_string(&path)?.parse().with_context(|| path.display().to_string())?;
     let packages = manifest.get("profile").and_then(|p| p.get("dev")).and_then(|p| p.get("package"));
-    let packages = packages.context("Cargo.toml has no [profile.dev.package] tables")?.clone();
-    // At level 1 a cell may use what the library instantiated of its generics, and compiles in two thirds of the time.
-    let mut dev: toml::Table = "opt-level = 1\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\n".parse()?;
-    dev.insert("package".to_owned(), packages);
+    let packages = packages.and_then(toml::Value::as_table);
+    let mut packages = packages.context("Cargo.toml has no [profile.dev.package] tables")?.clone();
+    // Most of a cell runs once, and its loops are in the library: optimising it takes longer than it gains.
+    let mut dev: toml::Table = "opt-level = 0\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\n".parse()?;
+    // Nothing of it is compiled again, and it is too little for two threads.
+    packages.insert("ctx".to_owned(), "incremental = false\ncodegen-units = 1\n".parse::<toml::Table>()?.into());
+    dev.insert("package".to_owned(), packages.into());
     let profile = toml::Table::from_iter([("dev".to_owned(), dev.into())]);
     Ok(toml::to_string(&toml::Table::from_iter([("profile".to_owned(), profile.into())]))?)
 }

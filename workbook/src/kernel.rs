@@ -3,14 +3,13 @@
 use crate::instance::Instance;
 use crate::interrupt;
 use anyhow::{Context, Result, bail};
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, select};
 use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -118,7 +117,8 @@ impl Kernel {
 
     fn evaluate(&mut self, code: &str, limit: Duration, grace: Duration) -> Execution {
         let begun = Instant::now();
-        let (finished, child) = (AtomicBool::new(false), self.context.process_handle());
+        let (running, finished) = bounded::<()>(0);
+        let child = self.context.process_handle();
         let (outputs, context) = (&self.outputs, &mut self.context);
         let (result, killed, stdout, stderr) = std::thread::scope(|scope| {
             let stdout = scope.spawn(|| collect(&outputs.stdout, &finished, Duration::ZERO));
@@ -127,7 +127,7 @@ impl Kernel {
             // If evcxr itself panics, the other threads must still be told to end.
             let result = std::panic::catch_unwind(AssertUnwindSafe(|| context.execute(code)))
                 .unwrap_or_else(|_| Err("the kernel panicked".to_owned().into()));
-            finished.store(true, Ordering::SeqCst);
+            drop(running);
             // The threads neither panic nor outlive the cell.
             (
                 result,
@@ -170,26 +170,28 @@ impl Kernel {
 }
 
 /// Takes what arrives until the cell has finished and nothing has come for `grace`.
-fn collect(lines: &Receiver<String>, finished: &AtomicBool, grace: Duration) -> Vec<String> {
+fn collect(lines: &Receiver<String>, finished: &Receiver<()>, grace: Duration) -> Vec<String> {
     let mut collected = Vec::new();
     loop {
-        let last_round = finished.load(Ordering::SeqCst);
-        let wait = if last_round { grace } else { TICK };
-        let before = collected.len();
-        while let Ok(line) = lines.recv_timeout(wait) {
-            collected.push(line);
-        }
-        if last_round && collected.len() == before {
-            return collected;
+        select! {
+            recv(lines) -> line => match line {
+                Ok(line) => collected.push(line),
+                Err(_) => break,
+            },
+            recv(finished) -> _ => break,
         }
     }
+    while let Ok(line) = lines.recv_timeout(grace) {
+        collected.push(line);
+    }
+    collected
 }
 
 /// Kills the process that runs the cell once `limit` is over or the user interrupts.
-fn watch(child: &Arc<Mutex<Child>>, finished: &AtomicBool, limit: Duration) -> Option<Killed> {
+fn watch(child: &Arc<Mutex<Child>>, finished: &Receiver<()>, limit: Duration) -> Option<Killed> {
     let begun = Instant::now();
     let (mut killed, mut since) = (None, begun);
-    while !finished.load(Ordering::SeqCst) {
+    while finished.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
         if killed.is_some() && since.elapsed() > STUBBORN {
             // A command of the cell's own holds its pipes open, and no safe call frees this program from waiting for them.
             eprintln!("error: the cell cannot be stopped; a process that it started is still running");
@@ -211,7 +213,6 @@ fn watch(child: &Arc<Mutex<Child>>, finished: &AtomicBool, limit: Duration) -> O
                 let _ = child.kill();
             }
         }
-        std::thread::sleep(Duration::from_millis(5));
     }
     killed
 }

@@ -13,6 +13,7 @@ mod lab;
 mod new;
 mod notebook;
 mod project;
+mod rebuild;
 mod report;
 mod run;
 mod terminal;

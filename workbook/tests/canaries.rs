@@ -92,7 +92,8 @@ fn a_right_notebook_passes_alone() {
     assert_eq!(last["outputs"][0]["text"].as_array().unwrap().len(), 2);
     assert!(last["outputs"][1]["data"]["image/png"].is_string());
     assert_eq!(last["outputs"][1]["metadata"]["image/png"]["width"], 720);
-    assert_eq!(last["metadata"]["checks"], serde_json::json!(["X4 one and one", "X4 one and two"]));
+    let checks = last["metadata"]["checks"].as_array().unwrap();
+    assert_eq!(checks.iter().map(|check| &check["name"]).collect::<Vec<_>>(), ["one and one", "one and two"]);
 
     // What was saved is what a second run gives, to the byte.
     assert_eq!(workbook(&["run", "--check", copy]).status.code(), Some(0));
@@ -104,7 +105,7 @@ fn a_right_notebook_passes_alone() {
     let changed = workbook(&["run", "--check", copy]);
     assert_eq!(changed.status.code(), Some(1));
     assert!(text(&changed.stdout).contains("consistent; 7 ") && text(&changed.stdout).contains("and is now"));
-    std::fs::write(copy, first.replace("X4 two and three\"", "X4 two and four\"")).unwrap();
+    std::fs::write(copy, first.replace("\"two and three\"", "\"two and four\"")).unwrap();
     let gone = workbook(&["run", copy]);
     assert_eq!(gone.status.code(), Some(1));
     assert!(
