@@ -48,7 +48,7 @@ use nalgebra::DMatrix;
 /// The ELBO in closed form, for a model that is quadratic in z: ln p(x, m) − ½ N tr ΛLLᵀ + H(q), with Λ = −∇² ln p.
 ///
 /// # Errors
-/// [`Error::Shape`](crate::error::Error::Shape) if the model and q have not one dimension, or not the same blocks; those of the model.
+/// [`Error::Shape`] if the model and q have not one dimension, or not the same blocks; those of the model.
 ///
 /// # Example
 /// ```
@@ -78,8 +78,8 @@ fn around_mean(q: &impl Family, ln_joint: f64, precision: &DMatrix<f64>) -> Resu
 /// the number of threads.
 ///
 /// # Errors
-/// [`Error::Shape`](crate::error::Error::Shape) if the model and q have not one dimension,
-/// [`Error::NotFinite`](crate::error::Error::NotFinite) if a term is not a number, as where q has mass and p has none; those of the
+/// [`Error::Shape`] if the model and q have not one dimension,
+/// [`Error::NotFinite`] if a term is not a number, as where q has mass and p has none; those of the
 /// model.
 ///
 /// # Example

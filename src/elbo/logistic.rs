@@ -35,7 +35,7 @@ impl LogisticRegression {
     /// The model of the labels given the rows of an N×d matrix.
     ///
     /// # Errors
-    /// [`Error::Shape`] if they disagree, [`Error::NotFinite`].
+    /// [`Error::Shape`](crate::error::Error::Shape) if they disagree, [`Error::NotFinite`](crate::error::Error::NotFinite).
     pub fn new(prior: Gaussian, x: DMatrix<f64>, labels: &[bool]) -> Result<Self> {
         same_length("the columns of the data", prior.dim(), x.ncols())?;
         same_length("the labels", x.nrows(), labels.len())?;
@@ -57,7 +57,8 @@ impl LogisticRegression {
     /// The probability of the label 1 in each row, given z.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless z has length d, [`Error::NotFinite`], [`Error::Overflow`].
+    /// [`Error::Shape`](crate::error::Error::Shape) unless z has length d, [`Error::NotFinite`](crate::error::Error::NotFinite),
+    /// [`Error::Overflow`](crate::error::Error::Overflow).
     pub fn probabilities(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
         Ok(self.margins(&column(z))?.column(0).zip_map(&self.signs, |t, sign| 1.0 / (1.0 + (-sign * t).exp())))
     }
