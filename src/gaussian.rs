@@ -9,8 +9,8 @@ mod lanes;
 
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
 pub(crate) use cdf::normal_mass;
-use cholesky::cholesky;
-pub(crate) use cholesky::{check_symmetric, rank, variance_inflation};
+use cholesky::{check_symmetric, cholesky};
+pub(crate) use cholesky::{rank, variance_inflation};
 use lanes::{LANES, Lanes, gather, squared_norms};
 pub(crate) use lanes::{LowerTriangle, sum};
 use nalgebra::{DMatrix, DVector, RowDVector};
@@ -90,17 +90,7 @@ impl Gaussian {
         if d == 0 {
             return Err(Error::Shape { what: "the mean", expected: "at least one entry".into(), found: "none".into() });
         }
-        if covariance.shape() != (d, d) {
-            let (rows, columns) = covariance.shape();
-            return Err(Error::Shape {
-                what: "the covariance",
-                expected: format!("{d}×{d} as the mean has length {d}"),
-                found: format!("{rows}×{columns}"),
-            });
-        }
-        finite("the mean", &mean, |i| format!("entry {i}"))?;
-        finite_matrix("the covariance", &covariance)?;
-        check_symmetric(&covariance)?;
+        check_moments(&mean, "the covariance", &covariance)?;
         covariance.fill_upper_triangle_with_lower_triangle();
         let factor = cholesky(&covariance)?;
         Ok(Self { mean, covariance, factor })
@@ -446,6 +436,19 @@ pub(crate) fn same_length(what: &'static str, expected: usize, found: usize) -> 
         return Ok(());
     }
     Err(Error::Shape { what, expected: format!("length {expected}"), found: found.to_string() })
+}
+
+/// A finite mean, and beside it a finite symmetric matrix of its dimension.
+pub(crate) fn check_moments(mean: &DVector<f64>, what: &'static str, matrix: &DMatrix<f64>) -> Result<()> {
+    let d = mean.len();
+    if matrix.shape() != (d, d) {
+        let (rows, columns) = matrix.shape();
+        let expected = format!("{d}×{d} as the mean has length {d}");
+        return Err(Error::Shape { what, expected, found: format!("{rows}×{columns}") });
+    }
+    finite("the mean", mean, |i| format!("entry {i}"))?;
+    finite_matrix(what, matrix)?;
+    check_symmetric(matrix)
 }
 
 #[cfg(test)]

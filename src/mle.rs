@@ -1,7 +1,7 @@
 //! Maximum likelihood: the log likelihood, the normal's sufficient statistics, its fit and its gradients.
 
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
-use crate::gaussian::{Density, Gaussian, check_symmetric, rank, same_length, sum, variance_inflation};
+use crate::gaussian::{Density, Gaussian, check_moments, rank, same_length, sum, variance_inflation};
 use nalgebra::{DMatrix, DMatrixView, DVector, DVectorView, Dyn};
 use rayon::prelude::*;
 use std::f64::consts::PI;
@@ -79,18 +79,7 @@ impl GaussianStats {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn new(count: usize, mean: DVector<f64>, scatter: DMatrix<f64>) -> Result<Self> {
-        let d = mean.len();
-        if scatter.shape() != (d, d) {
-            let (rows, columns) = scatter.shape();
-            return Err(Error::Shape {
-                what: "the scatter",
-                expected: format!("{d}×{d}"),
-                found: format!("{rows}×{columns}"),
-            });
-        }
-        finite("the mean", &mean, |i| format!("entry {i}"))?;
-        finite_matrix("the scatter", &scatter)?;
-        check_symmetric(&scatter)?;
+        check_moments(&mean, "the scatter", &scatter)?;
         match scatter.diagonal().iter().find(|&&sum| sum < 0.0) {
             Some(&value) => Err(Error::Domain { what: "a diagonal entry of the scatter", value, domain: "at least 0" }),
             None => Ok(Self { count, mean, scatter }),

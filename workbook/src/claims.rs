@@ -1,7 +1,7 @@
 //! The claims of the lecture and its errata, and which of the notebooks' checks hold them.
 
 use crate::project;
-use crate::report::Check;
+use crate::report::{Check, false_alarm};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -177,10 +177,15 @@ impl Row {
             notebook: notebook.notebook.clone(),
             checks: checks.len(),
             refuting: checks.iter().filter(|check| check.refutes()).count(),
-            false_alarm: checks.iter().filter(|check| check.guaranteed).map(|check| check.false_alarm).sum(),
+            false_alarm: false_alarm(checks.iter().copied()),
             samples: samples().min().zip(samples().max()),
         })
         .filter(|row| row.checks > 0)
+    }
+
+    /// How many errors it refutes, and nothing for none.
+    pub fn refuting(&self) -> String {
+        if self.refuting > 0 { self.refuting.to_string() } else { String::new() }
     }
 
     /// "1 000", "1 000 to 2 000" or "none".
@@ -204,8 +209,7 @@ pub fn table(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.notebook.chars().count()).max().unwrap_or(0).max("notebook".len());
     let mut lines = vec![format!("claim  {:width$}  checks  errors refuted  false alarm  samples", "notebook")];
     lines.extend(rows.iter().map(|row| {
-        let refuting = if row.refuting > 0 { row.refuting.to_string() } else { String::new() };
-        let (alarm, samples) = (probability(row.false_alarm), row.samples());
+        let (refuting, alarm, samples) = (row.refuting(), probability(row.false_alarm), row.samples());
         let Row { claim, notebook, checks, .. } = row;
         format!("{claim:<5}  {notebook:width$}  {checks:>6}  {refuting:>14}  {alarm:>11}  {samples}")
     }));

@@ -56,6 +56,11 @@ impl Check {
     }
 }
 
+/// The sum of the false alarms that are guaranteed.
+pub fn false_alarm<'a>(checks: impl IntoIterator<Item = &'a Check>) -> f64 {
+    checks.into_iter().filter(|check| check.guaranteed).map(|check| check.false_alarm).sum()
+}
+
 /// One executed cell.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Cell {
@@ -135,7 +140,7 @@ impl Run {
     /// so have to check every claim that they should.
     pub fn new(notebooks: Vec<Notebook>, interrupted: bool, complete: bool, claims: &Claims) -> Self {
         let checks = || notebooks.iter().flat_map(Notebook::checks);
-        let false_alarm = checks().filter(|check| check.guaranteed).map(|check| check.false_alarm).sum();
+        let false_alarm = false_alarm(checks());
         let mut problems = Vec::new();
         if interrupted {
             problems.push("interrupted before the last notebook's end".to_owned());

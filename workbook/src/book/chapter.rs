@@ -2,6 +2,7 @@
 
 use super::markdown::{self, literal};
 use super::mathematics;
+use super::pages::place_of_claim;
 use crate::claims::Checked;
 use crate::notebook::{Content, Notebook};
 use crate::report::Check;
@@ -31,10 +32,8 @@ impl Chapter {
     /// If a formula is none, a link leads nowhere, or an output is not of the notebook's last run.
     pub fn of(notebook: &Notebook, pictures: &Path, pages: &[String]) -> Result<Self> {
         let (name, title) = (notebook.name(), notebook.title());
-        ensure!(
-            notebook.is_as_executed(),
-            "{name} was changed after its last run, or has had none; `cargo run -- run --in-place {name}` executes it and saves what comes of it"
-        );
+        let remedy = format!("`cargo run -- run --in-place {name}` executes it and saves what comes of it");
+        ensure!(notebook.is_as_executed(), "{name} was changed after its last run, or has had none; {remedy}");
         let mut chapter = Self { name, title, text: String::new(), checks: Vec::new(), code: String::new() };
         for (index, content) in notebook.contents().enumerate() {
             let picture = pictures.join(format!("{}-{}.png", chapter.name, index + 1));
@@ -47,10 +46,8 @@ impl Chapter {
                     chapter.code.extend([source, "\n"]);
                     let of_one_run = if *executed { shown } else { Err(anyhow!("it has not been executed")) };
                     let cell = of_one_run.map(|outputs| code_block(source) + &outputs);
-                    cell.map(|cell| if *solution { folded(&cell) } else { cell }).map_err(|error| {
-                        let name = &chapter.name;
-                        anyhow!("{error}; `cargo run -- run --in-place {name}` executes it and saves what comes of it")
-                    })
+                    cell.map(|cell| if *solution { folded(&cell) } else { cell })
+                        .map_err(|error| anyhow!("{error}; {remedy}"))
                 }
             };
             chapter.text += &text.with_context(|| format!("{}, cell {}", chapter.name, index + 1))?;
@@ -156,9 +153,9 @@ fn check_line(check: &Check, number: usize) -> String {
     let class = if check.stands() { "check" } else { "check fails" };
     let (sign, rest) = check.line.split_once(&check.claim).unwrap_or(("", &check.line));
     let [sign, claim, rest] = [sign, &check.claim, rest].map(literal);
-    let anchor = check.claim.to_lowercase();
+    let place = place_of_claim(&check.claim);
     format!(
-        "<p class=\"{class}\" id=\"check-{number}\">{sign}<a class=\"claim\" href=\"claims.md#{anchor}\">{claim}</a>\
+        "<p class=\"{class}\" id=\"check-{number}\">{sign}<a class=\"claim\" href=\"{place}\">{claim}</a>\
          <a href=\"checks.md\">{rest}</a></p>\n"
     )
 }

@@ -4,7 +4,7 @@ use super::chapter::Chapter;
 use super::markdown::{self, literal};
 use crate::claims::{self, Claims, Erratum, Kind, grouped, probability};
 use crate::project;
-use crate::report::Check;
+use crate::report::{Check, false_alarm};
 use anyhow::{Context, Result, bail};
 use pulldown_cmark::{Event, Options, Parser};
 use regex::Regex;
@@ -67,7 +67,7 @@ impl<'a> Pages<'a> {
     fn contents(&self) -> Result<String> {
         let refuting = self.checks().filter(|(.., check)| check.refutes()).count();
         let (checks, chapters) = (self.checks().count(), self.chapters.len());
-        let false_alarm: f64 = self.checks().filter(|(.., c)| c.guaranteed).map(|(.., c)| c.false_alarm).sum();
+        let false_alarm = false_alarm(self.checks().map(|(.., check)| check));
         Ok(format!(
             "{}\n\n## What this edition rests on\n\nThe {chapters} notebooks make {checks} [checks](claims.md), and all of them \
              stand; {refuting} of them refute an error, of the lecture or of a careless reader. The probability that a run refutes a \
@@ -100,12 +100,11 @@ impl<'a> Pages<'a> {
                         | claim | notebook | checks | errors refuted | false alarm | samples |\n|---|---|--:|--:|--:|---|\n"
             .to_owned();
         for row in claims::rows(self.claims, &checked) {
-            let (alarm, samples) = (probability(row.false_alarm), unbroken(&row.samples()));
-            let refuting = if row.refuting > 0 { row.refuting.to_string() } else { String::new() };
+            let (refuting, alarm, samples) = (row.refuting(), probability(row.false_alarm), unbroken(&row.samples()));
             let claims::Row { claim, notebook, checks, .. } = row;
-            let anchor = claim.to_lowercase();
+            let place = place_of_claim(&claim);
             text += &format!(
-                "| [{}](#{anchor}) | [{notebook}]({notebook}.md) | {checks} | {refuting} | {alarm} | {samples} |\n",
+                "| [{}]({place}) | [{notebook}]({notebook}.md) | {checks} | {refuting} | {alarm} | {samples} |\n",
                 literal(&claim)
             );
         }
@@ -165,10 +164,10 @@ impl<'a> Pages<'a> {
                 let (refuted, confirmed) =
                     (self.list(erratum, &erratum.refuted_by), self.list(erratum, &erratum.confirmed_by));
                 text += &format!(
-                    "\n### {about} {{#erratum-{}}}\n\n**The lecture** ([{claim}](claims.md#{})). {lecture}\n\n{refuted}\n\
+                    "\n### {about} {{#erratum-{}}}\n\n**The lecture** ([{claim}]({})). {lecture}\n\n{refuted}\n\
                      **Right.** {right}\n\n{confirmed}\n**Source.** {source}.\n",
                     i + 1,
-                    claim.to_lowercase(),
+                    place_of_claim(claim),
                 );
             }
         }
@@ -203,6 +202,11 @@ impl<'a> Pages<'a> {
         }
         Ok(text)
     }
+}
+
+/// Where in the book a claim is.
+pub fn place_of_claim(id: &str) -> String {
+    format!("claims.md#{}", id.to_lowercase())
 }
 
 /// Text that no line breaks.
