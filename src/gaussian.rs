@@ -11,16 +11,18 @@ use crate::error::{Error, Result, finite, finite_matrix, in_range};
 pub(crate) use cdf::normal_mass;
 use cholesky::{check_symmetric, cholesky};
 pub(crate) use cholesky::{rank, variance_inflation};
-use lanes::{LANES, Lanes, gather, squared_norms};
-pub(crate) use lanes::{LowerTriangle, sum};
+pub(crate) use lanes::{LANES, Lanes, ROWS};
+use lanes::squared_norms;
+pub(crate) use lanes::{LowerTriangle, add_products, sum};
+use crate::monte_carlo::Generator;
 use nalgebra::{DMatrix, DVector, RowDVector};
-use rand::Rng;
+use rand::{Rng, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 use std::f64::consts::PI;
 
-/// How many normal numbers are drawn before they are multiplied: as many as the cache holds.
-const DRAWN: usize = 1 << 18;
+/// How many samples share a generator, and so one unit of parallel work.
+const CHUNK: usize = 1024;
 
 /// A distribution on ℝᵈ with a density.
 pub trait Density {
@@ -306,6 +308,9 @@ impl Gaussian {
 
     /// n samples as the rows of an n×d matrix; the first of them do not depend on how many follow.
     ///
+    /// The generator draws the first 1024, and then the seed of a generator of its own for each 1024 more: in parallel, and yet the samples
+    /// do not depend on the number of threads.
+    ///
     /// # Example
     /// ```
     /// use generative_models::prelude::*;
@@ -315,37 +320,36 @@ impl Gaussian {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn sample_n<R: Rng + ?Sized>(&self, n: usize, rng: &mut R) -> DMatrix<f64> {
-        let (d, factor) = (self.dim(), LowerTriangle::new(&self.factor));
         // Zeros from the allocator, which are not written before the samples are.
-        let mut samples = DMatrix::from_vec(n, d, vec![0.0; n * d]);
-        let at_once = (DRAWN / d).max(1).next_multiple_of(LANES);
-        let mut starts = (0..n).step_by(at_once);
-        let mut drawn: Option<(usize, Vec<Lanes>)> = None;
-        loop {
-            // The numbers are drawn in order, sample by sample; meanwhile the samples before them are made of theirs, in parallel.
-            rayon::in_place_scope(|scope| {
-                if let Some((start, mut z)) = drawn.take() {
-                    let (factor, samples) = (&factor, &mut samples);
-                    scope.spawn(move |_| self.place(factor, &mut z, samples, start));
-                }
-                drawn = starts.next().map(|start| (start, draw_lanes(factor.dim(), d, at_once.min(n - start), rng)));
-            });
-            if drawn.is_none() {
-                return samples;
-            }
+        let mut samples = DMatrix::from_vec(n, self.dim(), vec![0.0; n * self.dim()]);
+        let mut chunks: Vec<Vec<&mut [f64]>> = (0..n.div_ceil(CHUNK)).map(|_| vec![]).collect();
+        for column in samples.as_mut_slice().chunks_mut(n.max(1)) {
+            chunks.iter_mut().zip(column.chunks_mut(CHUNK)).for_each(|(chunk, column)| chunk.push(column));
         }
+        let factor = LowerTriangle::new(&self.factor);
+        if let Some((first, others)) = chunks.split_first_mut() {
+            self.draw(&factor, first, rng);
+            let generators: Vec<Generator> = others.iter().map(|_| Generator::from_rng(rng)).collect();
+            others.par_iter_mut().zip(generators).for_each(|(chunk, mut rng)| self.draw(&factor, chunk, &mut rng));
+        }
+        samples
     }
 
-    /// μ + L z in the rows from `start` on.
-    fn place(&self, factor: &LowerTriangle, z: &mut [Lanes], samples: &mut DMatrix<f64>, start: usize) {
-        z.par_chunks_mut(factor.dim()).for_each(|z| factor.multiply(z));
-        let n = samples.nrows();
-        let columns = samples.as_mut_slice().par_chunks_mut(n).zip(self.mean.as_slice()).enumerate();
-        columns.for_each(|(j, (column, mean))| {
-            for (x, z) in column[start..].chunks_mut(LANES).zip(z.chunks(factor.dim())) {
-                x.iter_mut().zip(&z[j]).for_each(|(x, z)| *x = mean + z);
+    /// μ + L z into the rows that these columns have, z drawn row by row.
+    fn draw<R: Rng + ?Sized>(&self, factor: &LowerTriangle, columns: &mut [&mut [f64]], rng: &mut R) {
+        let (d, n) = (self.dim(), columns[0].len());
+        for start in (0..n).step_by(ROWS) {
+            let rows = start..n.min(start + ROWS);
+            let mut z = factor.blocks(rows.len());
+            for row in 0..rows.len() {
+                let block = &mut z[row / LANES * factor.dim()..][..d];
+                block.iter_mut().for_each(|z| z[row % LANES] = StandardNormal.sample(rng));
             }
-        });
+            z.chunks_mut(factor.dim()).for_each(|block| factor.multiply(block));
+            for (i, (column, mean)) in columns.iter_mut().zip(&self.mean).enumerate() {
+                factor.coordinate(i, &z, &mut column[rows.clone()], |z| mean + z);
+            }
+        }
     }
 
     /// The ellipse that holds the probability `level`: `points` points x with (x−μ)ᵀΣ⁻¹(x−μ) = −2 ln(1 − level), as the rows
@@ -392,15 +396,17 @@ impl Density for Gaussian {
         let ln_normaliser = self.ln_normaliser();
         let mut ln_pdf = DVector::zeros(n);
         let factor = LowerTriangle::new(&self.factor);
-        ln_pdf.as_mut_slice().par_chunks_mut(LANES).enumerate().for_each_init(Vec::new, |z, (block, values)| {
-            z.clear();
-            z.extend(gather(data, block * LANES, &self.mean));
-            z.resize(factor.dim(), [0.0; LANES]);
-            factor.solve(z);
-            for (value, square) in values.iter_mut().zip(squared_norms(&z[..self.dim()])) {
-                *value = -0.5 * (ln_normaliser + squared_norm(square));
+        let of_rows = |z: &mut Vec<Lanes>, (start, values): (usize, &mut [f64])| {
+            let rows = start * ROWS..start * ROWS + values.len();
+            factor.whiten(data, rows, self.mean.as_slice(), z);
+            for (values, block) in values.chunks_mut(LANES).zip(z.chunks(factor.dim())) {
+                for (value, square) in values.iter_mut().zip(squared_norms(&block[..self.dim()])) {
+                    *value = -0.5 * (ln_normaliser + squared_norm(square));
+                }
             }
-        });
+        };
+        let blocks = ln_pdf.as_mut_slice().par_chunks_mut(ROWS).enumerate();
+        blocks.for_each_init(|| factor.blocks(ROWS), of_rows);
         if ln_pdf.iter().any(|v| !v.is_finite()) {
             finite_matrix("the data", data)?;
         }
@@ -414,16 +420,6 @@ impl Distribution<DVector<f64>> for Gaussian {
         let z = DVector::from_fn(self.dim(), |_, _| StandardNormal.sample(rng));
         &self.mean + &self.factor * z
     }
-}
-
-/// Standard normal numbers for d of `dim` coordinates of `count` samples, drawn sample by sample.
-fn draw_lanes<R: Rng + ?Sized>(dim: usize, d: usize, count: usize, rng: &mut R) -> Vec<Lanes> {
-    let mut z = vec![[0.0; LANES]; count.div_ceil(LANES) * dim];
-    for sample in 0..count {
-        let (block, lane) = (sample / LANES, sample % LANES);
-        z[block * dim..][..d].iter_mut().for_each(|z| z[lane] = StandardNormal.sample(rng));
-    }
-    z
 }
 
 /// ‖z‖² of a finite point: a NaN can come from an overflow alone.
@@ -700,12 +696,16 @@ mod tests {
         for d in [1, 2, 5, 8, 32, 33, 70] {
             let covariance = DMatrix::from_fn(d, d, |i, j| 0.5_f64.powi(i.abs_diff(j) as i32));
             let p = Gaussian::new(DVector::from_fn(d, |i, _| i as f64), covariance).unwrap();
-            let n = if d == 5 { DRAWN / d } else { 8 * LANES } + 3;
+            let n = 2 * CHUNK + 8 * LANES + 3;
             let x = p.sample_n(n, &mut rng("rows"));
-            let mut again = rng("rows");
+            let mut first = rng("rows");
+            p.sample_n(CHUNK, &mut first);
+            let (mut again, mut second) = (rng("rows"), Generator::from_rng(&mut first));
+            let mut third = Generator::from_rng(&mut first);
             let ln_pdf = p.ln_pdf_rows(&x).unwrap();
             for row in 0..n {
-                assert_eq!(x.row(row).transpose(), p.sample(&mut again), "{d}");
+                let own = [&mut again, &mut second, &mut third].into_iter().nth(row / CHUNK).unwrap();
+                assert_eq!(x.row(row).transpose(), p.sample(own), "{d}");
                 let one = p.ln_pdf(&x.row(row).transpose()).unwrap();
                 assert_eq!(ln_pdf[row], one, "{d}");
             }

@@ -1,23 +1,19 @@
 //! Maximum likelihood: the log likelihood, the normal's sufficient statistics, its fit and its gradients.
 
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
-use crate::gaussian::{Density, Gaussian, check_moments, rank, same_length, sum, variance_inflation};
-use nalgebra::{DMatrix, DMatrixView, DVector, DVectorView, Dyn};
+use crate::gaussian::{
+    Density, Gaussian, LANES, ROWS, add_products, check_moments, rank, same_length, sum, variance_inflation,
+};
+use nalgebra::{DMatrix, DVector, DVectorView};
 use rayon::prelude::*;
 use std::f64::consts::PI;
+use std::ops::Range;
 
-/// How many rows are centred and multiplied at once.
+/// How many rows are centred at once: one unit of parallel work.
 const CHUNK: usize = 1024;
 
-/// How many chunks are held in memory before they are merged.
+/// How many chunks' statistics are held in memory before they are merged.
 const BLOCK: usize = 64;
-
-/// How many columns of the symmetric product are computed at once, from the diagonal down.
-const PANEL: usize = 32;
-
-/// Below this width products are taken entry by entry. No less than 6, up to which nalgebra's `gemm` (0.35) takes the transposed view
-/// by vectors and writes past their end.
-const NARROW: usize = 16;
 
 /// The log likelihood LL = Σₙ ln p(xₙ) of the rows xₙ of an N×d matrix.
 ///
@@ -91,9 +87,8 @@ impl GaussianStats {
     /// # Errors
     /// [`Error::NotFinite`] naming the row and column, [`Error::Overflow`].
     pub fn from_rows(data: &DMatrix<f64>) -> Result<Self> {
-        let n = data.nrows();
-        let of_chunk = |start| Self::of_chunk(data, start, CHUNK.min(n - start));
-        let mut stats = Self::empty(data.ncols());
+        let (n, mut stats) = (data.nrows(), Self::empty(data.ncols()));
+        let of_chunk = |start| Self::of_chunk(data, start..n.min(start + CHUNK));
         let starts: Vec<usize> = (0..n).step_by(CHUNK).collect();
         for block in starts.chunks(BLOCK) {
             let chunks: Vec<Self> = block.par_iter().map(|&start| of_chunk(start)).collect();
@@ -102,17 +97,31 @@ impl GaussianStats {
         stats.checked().map_err(|overflow| finite_matrix("the data", data).err().unwrap_or(overflow))
     }
 
-    /// Centred first, then one matrix product: no difference of large sums of squares.
-    fn of_chunk(data: &DMatrix<f64>, start: usize, count: usize) -> Self {
-        let mut rows = Vec::with_capacity(count * data.ncols());
-        let of_column = |column: DVectorView<f64>| {
-            let from = rows.len();
-            rows.extend_from_slice(&column.as_slice()[start..start + count]);
+    /// Centred first, then multiplied: no difference of large sums of squares.
+    fn of_chunk(data: &DMatrix<f64>, rows: Range<usize>) -> Self {
+        let (d, count) = (data.ncols(), rows.len());
+        let mean = |column: DVectorView<f64>| {
+            let x = &column.as_slice()[rows.clone()];
+            let mean = sum(x, 0.0) / count as f64;
             // The second time takes away what rounding the first mean has left.
-            subtract_mean(&mut rows[from..]) + subtract_mean(&mut rows[from..])
+            (mean, sum(x, mean) / count as f64)
         };
-        let mean = DVector::from_iterator(data.ncols(), data.column_iter().map(of_column));
-        Self { count, mean, scatter: gram(&DMatrix::from_vec(count, data.ncols(), rows)) }
+        let means: Vec<(f64, f64)> = data.column_iter().map(mean).collect();
+        let lanes = d.div_ceil(LANES);
+        let mut gram = DMatrix::zeros(lanes * LANES, lanes * LANES);
+        let mut centered = vec![[0.0; LANES]; lanes * ROWS];
+        for start in rows.clone().step_by(ROWS) {
+            let rows = start..rows.end.min(start + ROWS);
+            for (j, (column, (mean, rest))) in data.column_iter().zip(&means).enumerate() {
+                let centered = &mut centered[j / LANES * rows.len()..];
+                let of_rows = centered.iter_mut().zip(&column.as_slice()[rows.clone()]);
+                of_rows.for_each(|(centered, x)| centered[j % LANES] = x - mean - rest);
+            }
+            add_products(&centered[..lanes * rows.len()], rows.len(), d, &mut gram);
+        }
+        gram.fill_lower_triangle_with_upper_triangle();
+        let mean = DVector::from_iterator(d, means.iter().map(|(mean, rest)| mean + rest));
+        Self { count, mean, scatter: gram.view((0, 0), (d, d)).into_owned() }
     }
 
     /// Takes in one sample.
@@ -269,31 +278,6 @@ impl GaussianStats {
     }
 }
 
-/// RᵀR
-fn gram(rows: &DMatrix<f64>) -> DMatrix<f64> {
-    let (n, d) = rows.shape();
-    let transposed = DMatrixView::<f64, Dyn, Dyn>::from_slice_with_strides(rows.as_slice(), d, n, n, 1);
-    let mut product = DMatrix::zeros(d, d);
-    for start in (0..d).step_by(PANEL) {
-        let (below, columns) = (rows.columns(start, d - start), rows.columns(start, PANEL.min(d - start)));
-        let mut panel = product.view_mut((start, start), (below.ncols(), columns.ncols()));
-        if columns.ncols().min(n) < NARROW {
-            panel.copy_from(&below.tr_mul(&columns));
-        } else {
-            panel.gemm(1.0, &transposed.rows(start, below.ncols()), &columns, 0.0);
-        }
-    }
-    product.fill_upper_triangle_with_lower_triangle();
-    product
-}
-
-/// Subtracts from each value their mean; this mean.
-fn subtract_mean(values: &mut [f64]) -> f64 {
-    let mean = sum(values) / values.len() as f64;
-    values.iter_mut().for_each(|x| *x -= mean);
-    mean
-}
-
 impl Gaussian {
     /// The maximum likelihood fit to the rows of an N×d matrix: [`GaussianStats::from_rows`], then [`GaussianStats::fit`].
     ///
@@ -378,11 +362,15 @@ mod tests {
     }
 
     #[test]
-    fn the_product_is_its_definition_in_every_shape() {
-        for (n, d) in (1..=40).map(|d| (40 - d / 2, d)).chain((1..=20).map(|n| (n, 33))).chain([(CHUNK, 70)]) {
-            let rows = DMatrix::from_fn(n, d, |i, j| ((3 * i + 5 * j * j + i * j) % 11) as f64 - 5.0);
-            // Of integers, and so exact.
-            assert_eq!(gram(&rows), rows.transpose() * &rows, "{n}×{d}");
+    fn the_scatter_is_its_definition_in_every_shape() {
+        for (n, d) in (1..=40).map(|d| (1 + 7 * d, d)).chain([(1, 3), (CHUNK + 1, 33), (129, 64)]) {
+            // Pairs of x and −x and a zero: sums of integers, and so exact.
+            let rows = DMatrix::from_fn(2 * n + 1, d, |i, j| {
+                let x = ((3 * (i / 2) + 5 * j * j + i / 2 * j) % 11) as f64 - 5.0;
+                if i == 2 * n { 0.0 } else if i % 2 == 0 { x } else { -x }
+            });
+            let one = GaussianStats::of_chunk(&rows, 0..2 * n + 1);
+            assert_eq!((one.mean.amax(), one.scatter), (0.0, rows.transpose() * &rows), "{n}×{d}");
         }
     }
 

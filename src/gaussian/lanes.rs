@@ -1,11 +1,12 @@
-//! A lower triangular L applied to many samples, and solved for them, a few registers' worth of samples at a time.
+//! A lower triangular L applied to many samples and solved for them, and sums of products, a few registers' worth of numbers at a time.
 //!
-//! Each sample's own operations are those of a single vector, in that order and without fused ones, which only some processors have: a
-//! value depends neither on the samples beside it nor on the machine. Which instructions run is decided at run time.
+//! Each sample's own operations are those of a single vector, in that order; sums over samples are made in a fixed number of parts. No
+//! operation is a fused one, which only some processors have. So a value depends neither on the samples beside it nor on the machine.
+//! Which instructions run is decided at run time.
 
 use nalgebra::DMatrix;
-use pulp::Arch;
-use std::iter;
+use pulp::{Arch, Simd, WithSimd};
+use std::ops::Range;
 
 /// How many samples go together.
 pub(crate) const LANES: usize = 16;
@@ -13,22 +14,11 @@ pub(crate) const LANES: usize = 16;
 /// One coordinate of [`LANES`] samples.
 pub(crate) type Lanes = [f64; LANES];
 
+/// How many samples are read or written at once: a column's lie side by side in memory.
+pub(crate) const ROWS: usize = 4 * LANES;
+
 /// How many coordinates go together: their sums fill half of the registers.
 const TILE: usize = 2;
-
-/// The coordinates of up to [`LANES`] rows of a matrix from the row `start` on, less the mean; further lanes are zero.
-pub(crate) fn gather<'a>(
-    rows: &'a DMatrix<f64>,
-    start: usize,
-    mean: impl IntoIterator<Item = &'a f64> + 'a,
-) -> impl Iterator<Item = Lanes> + 'a {
-    let count = LANES.min(rows.nrows() - start);
-    rows.column_iter().zip(mean).map(move |(column, mean)| {
-        let mut lanes = [0.0; LANES];
-        lanes.iter_mut().zip(&column.as_slice()[start..start + count]).for_each(|(lane, x)| *lane = x - mean);
-        lanes
-    })
-}
 
 /// A lower triangular matrix, row after row, with as many rows of the identity below that the tiles come out even.
 pub(crate) struct LowerTriangle {
@@ -62,10 +52,9 @@ impl LowerTriangle {
 
     /// z ← L⁻¹ z: zᵢ ← (zᵢ − Σⱼ Lᵢⱼ zⱼ) / Lᵢᵢ, i ascending.
     pub(crate) fn solve(&self, z: &mut [Lanes]) {
-        Arch::new().dispatch(
+        dispatch(
             #[inline(always)]
-            move || {
-                let z = z;
+            || {
                 // Zeros that come first stay.
                 let from = z.iter().position(|z| *z != [0.0; LANES]).unwrap_or(z.len()) / TILE * TILE;
                 for i in (from..self.dim()).step_by(TILE) {
@@ -88,28 +77,43 @@ impl LowerTriangle {
         );
     }
 
-    /// L⁻¹ r for each row r.
-    pub(crate) fn solve_rows(&self, rows: &DMatrix<f64>) -> DMatrix<f64> {
-        let mut solved = rows.clone();
-        let mut z = vec![];
-        for start in (0..rows.nrows()).step_by(LANES) {
-            z.clear();
-            z.extend(gather(rows, start, iter::repeat(&0.0)));
-            z.resize(self.dim(), [0.0; LANES]);
-            self.solve(&mut z);
-            for (mut column, z) in solved.column_iter_mut().zip(&z) {
-                column.as_mut_slice()[start..].iter_mut().zip(z).for_each(|(x, z)| *x = *z);
+    /// As many blocks, of [`dim`](Self::dim) coordinates each, as samples of that number take.
+    pub(crate) fn blocks(&self, samples: usize) -> Vec<Lanes> {
+        vec![[0.0; LANES]; samples.div_ceil(LANES) * self.dim()]
+    }
+
+    /// L⁻¹ (x − mean) for rows x of a matrix, into blocks.
+    pub(crate) fn whiten(&self, data: &DMatrix<f64>, rows: Range<usize>, mean: &[f64], z: &mut [Lanes]) {
+        for (i, (column, mean)) in data.column_iter().zip(mean).enumerate() {
+            for (block, x) in z.chunks_mut(self.dim()).zip(column.as_slice()[rows.clone()].chunks(LANES)) {
+                block[i].iter_mut().zip(x).for_each(|(z, x)| *z = x - mean);
             }
+        }
+        z.chunks_mut(self.dim()).for_each(|block| self.solve(block));
+    }
+
+    /// L⁻¹ x for each row x.
+    pub(crate) fn solve_rows(&self, data: &DMatrix<f64>) -> DMatrix<f64> {
+        let (mut solved, mut z) = (data.clone(), self.blocks(data.nrows()));
+        self.whiten(data, 0..data.nrows(), &vec![0.0; data.ncols()], &mut z);
+        for (i, column) in solved.as_mut_slice().chunks_mut(data.nrows().max(1)).enumerate() {
+            self.coordinate(i, &z, column, |z| z);
         }
         solved
     }
 
+    /// f(zᵢ) for each sample of the blocks.
+    pub(crate) fn coordinate(&self, i: usize, z: &[Lanes], column: &mut [f64], f: impl Fn(f64) -> f64) {
+        for (block, x) in z.chunks(self.dim()).zip(column.chunks_mut(LANES)) {
+            x.iter_mut().zip(block[i]).for_each(|(x, z)| *x = f(z));
+        }
+    }
+
     /// z ← L z: zᵢ ← Σⱼ Lᵢⱼ zⱼ, i descending.
     pub(crate) fn multiply(&self, z: &mut [Lanes]) {
-        Arch::new().dispatch(
+        dispatch(
             #[inline(always)]
-            move || {
-                let z = z;
+            || {
                 for i in (0..self.dim()).step_by(TILE).rev() {
                     let rows = self.tile(i);
                     let mut sums = [[0.0; LANES]; TILE];
@@ -138,9 +142,38 @@ fn add_multiple(y: &mut Lanes, a: f64, x: &Lanes) {
     }
 }
 
+/// G ← G + Σₙ xₙ xₙᵀ on and above the diagonal, for so many samples xₙ of d coordinates: the first [`LANES`] of each sample, then the
+/// next of each. G has as many rows and columns as there are coordinates with those that fill up the last lanes.
+pub(crate) fn add_products(coordinates: &[Lanes], samples: usize, d: usize, gram: &mut DMatrix<f64>) {
+    let size = gram.nrows();
+    dispatch(
+        #[inline(always)]
+        || {
+            let columns = gram.as_mut_slice();
+            for (i, left) in coordinates.chunks(samples).enumerate() {
+                for (j, right) in coordinates.chunks(samples).enumerate().take(i + 1) {
+                    for tile in 0..LANES.min(d - i * LANES).div_ceil(TILE) {
+                        let mut sums = [[0.0; LANES]; TILE];
+                        for (x, y) in left.iter().zip(right) {
+                            let x = x.as_chunks::<TILE>().0[tile];
+                            for t in 0..TILE {
+                                add_multiple(&mut sums[t], x[t], y);
+                            }
+                        }
+                        for (t, sum) in sums.iter().enumerate() {
+                            let column = &mut columns[(i * LANES + tile * TILE + t) * size..][j * LANES..][..LANES];
+                            column.iter_mut().zip(sum).for_each(|(entry, sum)| *entry += sum);
+                        }
+                    }
+                }
+            }
+        },
+    );
+}
+
 /// Σᵢ zᵢ², i ascending.
 pub(crate) fn squared_norms(z: &[Lanes]) -> Lanes {
-    Arch::new().dispatch(
+    dispatch(
         #[inline(always)]
         || {
             let mut sums = [0.0; LANES];
@@ -152,16 +185,33 @@ pub(crate) fn squared_norms(z: &[Lanes]) -> Lanes {
     )
 }
 
-/// The sum of the values, in as many sums as there are lanes.
-pub(crate) fn sum(values: &[f64]) -> f64 {
+/// Σᵢ (xᵢ − center), in as many sums as there are lanes.
+pub(crate) fn sum(values: &[f64], center: f64) -> f64 {
     let (blocks, rest) = values.as_chunks::<LANES>();
-    let sums = Arch::new().dispatch(
+    let sums = dispatch(
         #[inline(always)]
         || {
             let mut sums = [0.0; LANES];
-            blocks.iter().for_each(|block| add_multiple(&mut sums, 1.0, block));
+            for block in blocks {
+                sums.iter_mut().zip(block).for_each(|(sum, x)| *sum += x - center);
+            }
             sums
         },
     );
-    sums.iter().sum::<f64>() + rest.iter().sum::<f64>()
+    sums.iter().sum::<f64>() + rest.iter().map(|x| x - center).sum::<f64>()
+}
+
+/// What `f` gives, compiled for the widest registers that there are. (pulp takes closures, too, as `FnOnce`; but what calls such a
+/// closure if it is `Fn` or `FnMut` is not inlined, and so not compiled for them.)
+fn dispatch<T>(f: impl FnMut() -> T) -> T {
+    struct Dispatched<F>(F);
+    impl<T, F: FnMut() -> T> WithSimd for Dispatched<F> {
+        type Output = T;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(mut self, _: S) -> T {
+            (self.0)()
+        }
+    }
+    Arch::new().dispatch(Dispatched(f))
 }
