@@ -8,13 +8,12 @@ mod cholesky;
 mod lanes;
 
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
+use crate::monte_carlo::Generator;
 pub(crate) use cdf::normal_mass;
 use cholesky::{check_symmetric, cholesky};
 pub(crate) use cholesky::{rank, variance_inflation};
-pub(crate) use lanes::{LANES, Lanes, ROWS};
-use lanes::squared_norms;
-pub(crate) use lanes::{LowerTriangle, add_products, sum};
-use crate::monte_carlo::Generator;
+use lanes::{LANES, Lanes, squared_norms};
+pub(crate) use lanes::{LowerTriangle, PANEL, ROWS, add_products, sum};
 use nalgebra::{DMatrix, DVector, RowDVector};
 use rand::{Rng, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
@@ -417,8 +416,11 @@ impl Density for Gaussian {
 impl Distribution<DVector<f64>> for Gaussian {
     /// μ + L z with z ~ N(0, I): the reparameterisation of the standard normal.
     fn sample<R: Rng + ?Sized>(&self, rng: &mut R) -> DVector<f64> {
-        let z = DVector::from_fn(self.dim(), |_, _| StandardNormal.sample(rng));
-        &self.mean + &self.factor * z
+        let mut z = DVector::zeros(self.dim());
+        z.iter_mut().for_each(|z| *z = StandardNormal.sample(rng));
+        let mut x = &self.factor * z;
+        x += &self.mean;
+        x
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
 use crate::gaussian::{
-    Density, Gaussian, LANES, ROWS, add_products, check_moments, rank, same_length, sum, variance_inflation,
+    Density, Gaussian, PANEL, ROWS, add_products, check_moments, rank, same_length, sum, variance_inflation,
 };
 use nalgebra::{DMatrix, DVector, DVectorView};
 use rayon::prelude::*;
@@ -107,17 +107,17 @@ impl GaussianStats {
             (mean, sum(x, mean) / count as f64)
         };
         let means: Vec<(f64, f64)> = data.column_iter().map(mean).collect();
-        let lanes = d.div_ceil(LANES);
-        let mut gram = DMatrix::zeros(lanes * LANES, lanes * LANES);
-        let mut centered = vec![[0.0; LANES]; lanes * ROWS];
+        let panels = d.div_ceil(PANEL);
+        let mut gram = DMatrix::zeros(panels * PANEL, panels * PANEL);
+        let mut centered = vec![[0.0; PANEL]; panels * ROWS];
         for start in rows.clone().step_by(ROWS) {
             let rows = start..rows.end.min(start + ROWS);
             for (j, (column, (mean, rest))) in data.column_iter().zip(&means).enumerate() {
-                let centered = &mut centered[j / LANES * rows.len()..];
+                let centered = &mut centered[j / PANEL * rows.len()..];
                 let of_rows = centered.iter_mut().zip(&column.as_slice()[rows.clone()]);
-                of_rows.for_each(|(centered, x)| centered[j % LANES] = x - mean - rest);
+                of_rows.for_each(|(centered, x)| centered[j % PANEL] = x - mean - rest);
             }
-            add_products(&centered[..lanes * rows.len()], rows.len(), d, &mut gram);
+            add_products(&centered[..panels * rows.len()], rows.len(), d, &mut gram);
         }
         gram.fill_lower_triangle_with_upper_triangle();
         let mean = DVector::from_iterator(d, means.iter().map(|(mean, rest)| mean + rest));
@@ -367,7 +367,13 @@ mod tests {
             // Pairs of x and −x and a zero: sums of integers, and so exact.
             let rows = DMatrix::from_fn(2 * n + 1, d, |i, j| {
                 let x = ((3 * (i / 2) + 5 * j * j + i / 2 * j) % 11) as f64 - 5.0;
-                if i == 2 * n { 0.0 } else if i % 2 == 0 { x } else { -x }
+                if i == 2 * n {
+                    0.0
+                } else if i % 2 == 0 {
+                    x
+                } else {
+                    -x
+                }
             });
             let one = GaussianStats::of_chunk(&rows, 0..2 * n + 1);
             assert_eq!((one.mean.amax(), one.scatter), (0.0, rows.transpose() * &rows), "{n}×{d}");

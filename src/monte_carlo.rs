@@ -4,6 +4,7 @@
 //! release, and its 2⁶⁴ streams are independent, so that parallel chunks draw the same numbers whatever the number of threads.
 
 use crate::error::{Error, Result};
+use crate::gaussian::sum;
 use rand::SeedableRng;
 use rayon::prelude::*;
 
@@ -56,11 +57,14 @@ impl Estimate {
         self.sum_of_squares += delta * (x - self.mean);
     }
 
-    /// The estimate from these numbers.
-    pub(crate) fn of<'a>(values: impl IntoIterator<Item = &'a f64>) -> Self {
-        let mut estimate = Self::default();
-        values.into_iter().for_each(|&x| estimate.observe(x));
-        estimate
+    /// The estimate from these numbers: their mean first, and then the squares around it.
+    pub(crate) fn of(values: &[f64]) -> Self {
+        let n = values.len().max(1) as f64;
+        let mean = sum(values, 0.0) / n;
+        // What rounding the first mean has left.
+        let rest = sum(values, mean) / n;
+        let squares: Vec<f64> = values.iter().map(|x| (x - mean - rest).powi(2)).collect();
+        Self { count: values.len() as u64, mean: mean + rest, sum_of_squares: sum(&squares, 0.0) }
     }
 
     /// The estimate from both sets of numbers.

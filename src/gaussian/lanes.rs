@@ -20,6 +20,11 @@ pub(crate) const ROWS: usize = 4 * LANES;
 /// How many coordinates go together: their sums fill half of the registers.
 const TILE: usize = 2;
 
+/// How many coordinates of a sample lie side by side where all are multiplied with all, and with how many at once: these sums, too, fill
+/// half of the registers.
+pub(crate) const PANEL: usize = 8;
+const MULTIPLIED: usize = 4;
+
 /// A lower triangular matrix, row after row, with as many rows of the identity below that the tiles come out even.
 pub(crate) struct LowerTriangle {
     rows: DMatrix<f64>,
@@ -53,12 +58,13 @@ impl LowerTriangle {
     /// z ← L⁻¹ z: zᵢ ← (zᵢ − Σⱼ Lᵢⱼ zⱼ) / Lᵢᵢ, i ascending.
     pub(crate) fn solve(&self, z: &mut [Lanes]) {
         dispatch(
+            (self, z),
             #[inline(always)]
-            || {
+            |(factor, z): (&Self, &mut [Lanes])| {
                 // Zeros that come first stay.
                 let from = z.iter().position(|z| *z != [0.0; LANES]).unwrap_or(z.len()) / TILE * TILE;
-                for i in (from..self.dim()).step_by(TILE) {
-                    let rows = self.tile(i);
+                for i in (from..factor.dim()).step_by(TILE) {
+                    let rows = factor.tile(i);
                     let mut sums: [Lanes; TILE] = std::array::from_fn(|t| z[i + t]);
                     for (j, z) in z[..i].iter().enumerate().skip(from) {
                         for t in 0..TILE {
@@ -112,10 +118,11 @@ impl LowerTriangle {
     /// z ← L z: zᵢ ← Σⱼ Lᵢⱼ zⱼ, i descending.
     pub(crate) fn multiply(&self, z: &mut [Lanes]) {
         dispatch(
+            (self, z),
             #[inline(always)]
-            || {
-                for i in (0..self.dim()).step_by(TILE).rev() {
-                    let rows = self.tile(i);
+            |(factor, z): (&Self, &mut [Lanes])| {
+                for i in (0..factor.dim()).step_by(TILE).rev() {
+                    let rows = factor.tile(i);
                     let mut sums = [[0.0; LANES]; TILE];
                     for (j, z) in z[..i].iter().enumerate() {
                         for t in 0..TILE {
@@ -136,32 +143,33 @@ impl LowerTriangle {
 
 /// y ← y + a x
 #[inline(always)]
-fn add_multiple(y: &mut Lanes, a: f64, x: &Lanes) {
+fn add_multiple<const N: usize>(y: &mut [f64; N], a: f64, x: &[f64; N]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y += a * x;
     }
 }
 
-/// G ← G + Σₙ xₙ xₙᵀ on and above the diagonal, for so many samples xₙ of d coordinates: the first [`LANES`] of each sample, then the
-/// next of each. G has as many rows and columns as there are coordinates with those that fill up the last lanes.
-pub(crate) fn add_products(coordinates: &[Lanes], samples: usize, d: usize, gram: &mut DMatrix<f64>) {
+/// G ← G + Σₙ xₙ xₙᵀ on and above the diagonal, for so many samples xₙ of d coordinates: the first panel of each sample, then the
+/// next of each. G has as many rows and columns as there are coordinates with those that fill up the last panel.
+pub(crate) fn add_products(coordinates: &[[f64; PANEL]], samples: usize, d: usize, gram: &mut DMatrix<f64>) {
     let size = gram.nrows();
     dispatch(
+        (coordinates, gram.as_mut_slice()),
         #[inline(always)]
-        || {
-            let columns = gram.as_mut_slice();
+        |(coordinates, columns): (&[[f64; PANEL]], &mut [f64])| {
             for (i, left) in coordinates.chunks(samples).enumerate() {
                 for (j, right) in coordinates.chunks(samples).enumerate().take(i + 1) {
-                    for tile in 0..LANES.min(d - i * LANES).div_ceil(TILE) {
-                        let mut sums = [[0.0; LANES]; TILE];
+                    for tile in 0..PANEL.min(d - i * PANEL).div_ceil(MULTIPLIED) {
+                        let mut sums = [[0.0; PANEL]; MULTIPLIED];
                         for (x, y) in left.iter().zip(right) {
-                            let x = x.as_chunks::<TILE>().0[tile];
-                            for t in 0..TILE {
+                            let x = x.as_chunks::<MULTIPLIED>().0[tile];
+                            for t in 0..MULTIPLIED {
                                 add_multiple(&mut sums[t], x[t], y);
                             }
                         }
                         for (t, sum) in sums.iter().enumerate() {
-                            let column = &mut columns[(i * LANES + tile * TILE + t) * size..][j * LANES..][..LANES];
+                            let column =
+                                &mut columns[(i * PANEL + tile * MULTIPLIED + t) * size..][j * PANEL..][..PANEL];
                             column.iter_mut().zip(sum).for_each(|(entry, sum)| *entry += sum);
                         }
                     }
@@ -174,8 +182,9 @@ pub(crate) fn add_products(coordinates: &[Lanes], samples: usize, d: usize, gram
 /// Σᵢ zᵢ², i ascending.
 pub(crate) fn squared_norms(z: &[Lanes]) -> Lanes {
     dispatch(
+        z,
         #[inline(always)]
-        || {
+        |z: &[Lanes]| {
             let mut sums = [0.0; LANES];
             for z in z {
                 sums.iter_mut().zip(z).for_each(|(sum, z)| *sum += z * z);
@@ -189,8 +198,9 @@ pub(crate) fn squared_norms(z: &[Lanes]) -> Lanes {
 pub(crate) fn sum(values: &[f64], center: f64) -> f64 {
     let (blocks, rest) = values.as_chunks::<LANES>();
     let sums = dispatch(
+        blocks,
         #[inline(always)]
-        || {
+        |blocks: &[Lanes]| {
             let mut sums = [0.0; LANES];
             for block in blocks {
                 sums.iter_mut().zip(block).for_each(|(sum, x)| *sum += x - center);
@@ -201,17 +211,18 @@ pub(crate) fn sum(values: &[f64], center: f64) -> f64 {
     sums.iter().sum::<f64>() + rest.iter().map(|x| x - center).sum::<f64>()
 }
 
-/// What `f` gives, compiled for the widest registers that there are. (pulp takes closures, too, as `FnOnce`; but what calls such a
-/// closure if it is `Fn` or `FnMut` is not inlined, and so not compiled for them.)
-fn dispatch<T>(f: impl FnMut() -> T) -> T {
-    struct Dispatched<F>(F);
-    impl<T, F: FnMut() -> T> WithSimd for Dispatched<F> {
+/// f(x), compiled for the widest registers that there are. (pulp takes closures, too, as `FnOnce`; but what calls such a closure if it
+/// is `Fn` or `FnMut` is not inlined, and so not compiled for them. What a loop uses should come with x: a closure's own variables are
+/// read anew after each write.)
+fn dispatch<A, T>(x: A, f: impl FnMut(A) -> T) -> T {
+    struct Call<A, F>(A, F);
+    impl<A, T, F: FnMut(A) -> T> WithSimd for Call<A, F> {
         type Output = T;
 
         #[inline(always)]
         fn with_simd<S: Simd>(mut self, _: S) -> T {
-            (self.0)()
+            (self.1)(self.0)
         }
     }
-    Arch::new().dispatch(Dispatched(f))
+    Arch::new().dispatch(Call(x, f))
 }

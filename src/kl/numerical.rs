@@ -268,25 +268,33 @@ pub fn kl_by_monte_carlo<X: Point>(
     Ok(estimate)
 }
 
-/// ln q(x)/p(x) at samples x of q, all at once; NaN if one of them has no density that is known.
+/// How many samples go through both densities together: the cache holds them.
+const AT_ONCE: usize = 256;
+
+/// ln q(x)/p(x) at samples x of q, many at once; NaN if one of them has no density that is known.
 fn ln_ratios_at_samples<X: Point>(
     q: &(impl Density + Distribution<X>),
     p: &impl Density,
     samples: u64,
     rng: &mut Generator,
-) -> DVector<f64> {
+) -> Vec<f64> {
     let samples = samples as usize;
     let mut ratios = || {
-        let mut points = Vec::with_capacity(samples * q.dim());
-        for _ in 0..samples {
-            let x = q.sample(rng).into_point();
-            same_length("the sample", q.dim(), x.len())?;
-            points.extend_from_slice(x.as_slice());
+        let mut ratios = Vec::with_capacity(samples);
+        while ratios.len() < samples {
+            let count = AT_ONCE.min(samples - ratios.len());
+            let mut points = Vec::with_capacity(count * q.dim());
+            for _ in 0..count {
+                let x = q.sample(rng).into_point();
+                same_length("the sample", q.dim(), x.len())?;
+                points.extend_from_slice(x.as_slice());
+            }
+            let rows = DMatrix::from_vec(q.dim(), count, points).transpose();
+            ratios.extend(&(q.ln_pdf_rows(&rows)? - p.ln_pdf_rows(&rows)?));
         }
-        let rows = DMatrix::from_vec(q.dim(), samples, points).transpose();
-        Ok::<_, Error>(q.ln_pdf_rows(&rows)? - p.ln_pdf_rows(&rows)?)
+        Ok::<_, Error>(ratios)
     };
-    ratios().unwrap_or_else(|_| DVector::repeat(samples, f64::NAN))
+    ratios().unwrap_or_else(|_| vec![f64::NAN; samples])
 }
 
 /// TV(q, p) = E_q (1 − p/q)⁺, as the mean over samples x of q, with its standard error; `name` is the seed, as of [`estimate`](crate::monte_carlo::estimate). The values
@@ -312,7 +320,7 @@ pub fn total_variation_by_monte_carlo<X: Point>(
     same_length("the second distribution's points", q.dim(), p.dim())?;
     let of_chunk = |rng: &mut Generator, length| {
         let above = |ratio: f64| (-(-ratio).exp_m1()).clamp(0.0, 1.0);
-        Estimate::of(&ln_ratios_at_samples(q, p, length, rng).map(above))
+        Estimate::of(&ln_ratios_at_samples(q, p, length, rng).into_iter().map(above).collect::<Vec<f64>>())
     };
     Ok(chunks(name, samples, of_chunk).fold(Estimate::default(), Estimate::merge))
 }
