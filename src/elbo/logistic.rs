@@ -76,8 +76,8 @@ impl LogisticRegression {
     pub fn probabilities(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
         check_latent(self.signed.dim(), z)?;
         let logits = self.signed.pieces(z.len(), |_, x| product(x, &column(z)));
-        let logits =
-            DVector::from_iterator(self.signs.len(), logits.iter().flat_map(|piece| piece.as_flattened()).copied());
+        let logits = logits.concat().into_flattened();
+        let logits = DVector::from_column_slice(&logits[..self.signs.len()]);
         in_range("the logits", &logits)?;
         Ok(logits.zip_map(&self.signs, |t, sign| 1.0 / (1.0 + (-sign * t).exp())))
     }
@@ -121,7 +121,12 @@ fn exp(x: f64) -> f64 {
     let shifted = x.mul_add(LOG2_E, INTEGERS);
     let n = shifted - INTEGERS;
     let r = n.mul_add(-LN_2_REST, n.mul_add(-LN_2, x));
-    let series = INVERSE_FACTORIALS.iter().rev().fold(0.0, |sum, term| r.mul_add(sum, *term));
+    let (square, c) = (r * r, INVERSE_FACTORIALS);
+    let (mut even, mut odd) = (c[12], c[13]);
+    for k in (2..12).step_by(2).rev() {
+        (even, odd) = (even.mul_add(square, c[k]), odd.mul_add(square, c[k + 1]));
+    }
+    let series = 1.0 + square.mul_add(odd.mul_add(r, even), r);
     let power = f64::from_bits((shifted.to_bits() << 52).wrapping_add(1.0_f64.to_bits()));
     if x < LEAST { 0.0 } else { series * power }
 }

@@ -4,7 +4,7 @@ use super::family::{Amortised, centred};
 use super::model::{Joint, Model, Quadratic, check_latent};
 use super::rows::{Rows, add_product, lay, product, product_over_rows, stacked_rows};
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
-use crate::gaussian::{Gaussian, Lanes, same_length, squared_norms};
+use crate::gaussian::{Gaussian, Lanes, same_length, squared_norms, sum};
 use crate::mle::GaussianStats;
 use nalgebra::{DMatrix, DVector};
 use rand::Rng;
@@ -176,12 +176,13 @@ impl Ppca {
         let pieces =
             self.residuals(z, 3, |r, z| (squares(r, z), product(r, &self.w), product_over_rows(r, d, z, k)))?;
         let ln_joint = self.ln_joint_of(pieces.iter().map(|(squares, ..)| *squares))?;
-        let by_z = stacked_rows(self.centred.count(), k, pieces.iter().map(|(_, by_z, _)| by_z)) / variance - z;
+        let mut by_z = stacked_rows(self.centred.count(), k, pieces.iter().map(|(_, by_z, _)| by_z));
+        by_z.iter_mut().zip(z).for_each(|(by_z, z)| *by_z = *by_z / variance - z);
         let by_w = pieces.iter().map(|(.., by_w)| by_w).sum::<DMatrix<f64>>() / variance;
         let by_ln_deviation =
             pieces.iter().map(|((of_x, _), ..)| of_x / variance).sum::<f64>() - self.data.len() as f64;
         let by_theta = DVector::from_vec(by_w.iter().copied().chain([by_ln_deviation]).collect());
-        in_range("the gradient in the latent", &by_z)?;
+        in_range("the gradient in the latent", [&sum(by_z.as_slice())])?;
         in_range("the gradient in θ", &by_theta)?;
         Ok((ln_joint, by_z, by_theta))
     }
