@@ -36,7 +36,7 @@ fn regression<Q: Family + Sync + 'static>(name: &str, start: fn(usize) -> Result
     work(format!("ELBO, logistic, {name}, 100 steps"), move || {
         let (model, start) = (logistic().unwrap(), start(10).unwrap());
         let ascent = |steps| inference(Reparameterized, 10, 0.05, steps);
-        let found = ascent(20_000).fit(&model, start.clone()).unwrap();
+        let found = ascent(100_000).fit(&model, start.clone()).unwrap();
         let elbo = elbo_by_monte_carlo("found", 1_000_000, &model, &found.q).unwrap().mean();
         move || ascent(100).fit(&model, start.clone()).map_or(f64::INFINITY, |_| elbo)
     })
