@@ -1,11 +1,11 @@
 //! Steps of an ascent on the ELBO: logistic regression from draws, and probabilistic PCA jointly with its amortised posterior.
 //!
-//! `cargo bench --bench elbo` measures them with criterion. With the argument `--seconds WORK` the program does one piece of work once
-//! and prints the median time of a step, and where the steps have led, for `peers_elbo.py`, which does the same with NumPyro and JAX.
+//! What is timed is 100 steps. The number that the peers must agree with is the ELBO that a long ascent finds, made beforehand.
 
-use criterion::Criterion;
+mod work;
+
 use generative_models::prelude::*;
-use std::time::Instant;
+use work::{Work, work};
 
 /// A thousand digits: is it 5 or more, by nine pixels and an intercept?
 fn logistic() -> Result<LogisticRegression> {
@@ -28,59 +28,43 @@ fn ppca(k: usize) -> Result<(Ppca, Amortised)> {
 /// So many steps of Adam, whatever the ELBO does.
 fn inference<E>(estimator: E, draws: usize, rate: f64, steps: usize) -> VariationalInference<'static, E, Adam> {
     let ascent = Adam { rate, decay: 200.0 };
-    VariationalInference { name: "bench", estimator, ascent, draws, steps, window: steps, tolerance: 1e-9 }
+    VariationalInference { name: "bench", estimator, ascent, draws, steps, window: 100, tolerance: 1e-9 }
 }
 
-/// What a piece of work has come to.
-struct Done {
-    /// When each step was seen.
-    seen: Vec<Instant>,
-    elbo: Estimate,
+/// The ELBO found is the mean of a million draws.
+fn regression<Q: Family + Sync + 'static>(name: &str, start: fn(usize) -> Result<Q>) -> Work {
+    work(format!("ELBO, logistic, {name}, 100 steps"), move || {
+        let (model, start) = (logistic().unwrap(), start(10).unwrap());
+        let ascent = |steps| inference(Reparameterized, 10, 0.05, steps);
+        let found = ascent(100_000).fit(&model, start.clone()).unwrap();
+        let elbo = elbo_by_monte_carlo("found", 1_000_000, &model, &found.q).unwrap().mean();
+        move || ascent(100).fit(&model, start.clone()).map_or(f64::INFINITY, |_| elbo)
+    })
 }
 
-fn regression<Q: Family + Sync>(start: Q, steps: usize, draws: u64) -> Result<Done> {
-    let (model, mut seen) = (logistic()?, vec![]);
-    let fit = inference(Reparameterized, 10, 0.05, steps).fit_with(&model, start, |_| seen.push(Instant::now()))?;
-    Ok(Done { seen, elbo: elbo_by_monte_carlo("found", draws, &model, &fit.q)? })
+/// The ELBO found has a closed form.
+fn factors<E>(k: usize, name: &str, estimator: E) -> Work
+where
+    E: GradientEstimator<Ppca, Amortised> + Copy + 'static,
+{
+    work(format!("ELBO, PPCA, k = {k}, {name}, 100 steps"), move || {
+        let (model, q) = ppca(k).unwrap();
+        let ascent = move |steps| {
+            let (mut model, q) = (model.clone(), q.clone());
+            let found = inference(estimator, 1, 0.1, steps).fit_model(&mut model, q).unwrap();
+            elbo(&model, &found.q).unwrap()
+        };
+        let found = ascent(10_000);
+        move || ascent(100) * 0.0 + found
+    })
 }
 
-fn factors(k: usize, estimator: impl GradientEstimator<Ppca, Amortised>, steps: usize) -> Result<Done> {
-    let ((mut model, q), mut seen) = (ppca(k)?, vec![]);
-    let fit = inference(estimator, 1, 0.1, steps).fit_model_with(&mut model, q, |_| seen.push(Instant::now()))?;
-    let mut found = Estimate::default();
-    found.observe(elbo(&model, &fit.q)?);
-    Ok(Done { seen, elbo: found })
-}
-
-const WORKS: [&str; 5] =
-    ["logistic, mean field", "logistic, full rank", "ppca, k = 2", "ppca, k = 10", "ppca, k = 10, by draws"];
-
-/// A piece of work, its ELBO by so many draws where that has no closed form.
-fn work(name: &str, steps: usize, draws: u64) -> Result<Done> {
-    match name {
-        "logistic, mean field" => regression(MeanField::standard(10)?, steps, draws),
-        "logistic, full rank" => regression(FullRank::standard(10)?, steps, draws),
-        "ppca, k = 2" => factors(2, Analytic, steps),
-        "ppca, k = 10" => factors(10, Analytic, steps),
-        "ppca, k = 10, by draws" => factors(10, Reparameterized, steps),
-        _ => panic!("no work is named {name:?}; there are {WORKS:?}"),
-    }
-}
-
-fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip_while(|argument| argument != "--seconds").skip(1);
-    if let Some(name) = arguments.next() {
-        let Done { seen, elbo } = work(&name, 3000, 100_000)?;
-        let mut steps: Vec<f64> = seen.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
-        steps.sort_by(f64::total_cmp);
-        let (seconds, error) = (steps[steps.len() / 2], elbo.standard_error().max(0.0));
-        println!(r#"{{"seconds": {seconds}, "elbo": {}, "standard error": {error}}}"#, elbo.mean());
-        return Ok(());
-    }
-    let mut criterion = Criterion::default().configure_from_args().sample_size(10);
-    for name in WORKS {
-        criterion.bench_function(&format!("{name}, 100 steps"), |bencher| bencher.iter(|| work(name, 100, 0)));
-    }
-    criterion.final_summary();
-    Ok(())
+fn main() {
+    work::run(&[
+        regression("mean field", MeanField::standard),
+        regression("full rank", FullRank::standard),
+        factors(2, "closed form", Analytic),
+        factors(10, "closed form", Analytic),
+        factors(10, "by draws", Reparameterized),
+    ]);
 }

@@ -49,7 +49,7 @@ def seconds(calls, call):
     return (time.perf_counter() - begun) / calls, float(value)
 
 
-def compare(name, sides, rounds):
+def compare(name, sides, rounds, tolerance):
     """The least seconds of each side."""
     # The first calls warm the caches and tell how many make a measurement.
     calls, least = {}, {side: math.inf for side in sides}
@@ -63,8 +63,6 @@ def compare(name, sides, rounds):
             least[side] = min(least[side], took)
     ours = values["ours"]
     for side, value in values.items():
-        # What is drawn at random agrees to the digits that its error leaves.
-        tolerance = 1e-2 if "Monte Carlo" in name else 1e-9
         assert math.isnan(value) or abs(value - ours) <= tolerance * abs(ours), f"{name}: {ours} and {value} of {side}"
     return least
 
@@ -82,14 +80,17 @@ def main():
     wanted = lambda name: not arguments.filters or any(f in name for f in arguments.filters)
     print(f"| work, {THREADS} processors | ours | peers: time, and how many times ours |\n|---|---|---|")
     for file in sorted((HERE / "peers").glob("*.py")):
-        works = {name: prepare for name, prepare in importlib.import_module(file.stem).WORKS.items() if wanted(name)}
+        module = importlib.import_module(file.stem)
+        works = {name: prepare for name, prepare in module.WORKS.items() if wanted(name)}
         if not works:
             continue
         ours = Ours(["cargo", "bench", "--bench", file.stem, "--no-run"], HERE.parent)
         for name, prepare in works.items():
             sides = {"ours": lambda calls: ours.seconds(calls, name)}
             sides |= {peer: lambda calls, call=call: seconds(calls, call) for peer, call in prepare().items()}
-            least = compare(name, sides, arguments.rounds)
+            # What is drawn at random agrees to the digits that its error leaves.
+            tolerance = 1e-2 if "Monte Carlo" in name else getattr(module, "TOLERANCE", 1e-9)
+            least = compare(name, sides, arguments.rounds, tolerance)
             mine = least.pop("ours")
             peers = "; ".join(f"{peer} {readable(s)}, **{s / mine:.2g}×**" for peer, s in least.items())
             print(f"| {name} | {readable(mine)} | {peers} |", flush=True)

@@ -26,6 +26,7 @@ mod logistic;
 mod mixture_means;
 mod model;
 mod ppca;
+mod rows;
 
 pub use ascent::{Adam, Ascent, Fit, Moments, Natural, Plain, Progress, VariationalInference};
 pub use estimator::{

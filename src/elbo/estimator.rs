@@ -1,6 +1,6 @@
 //! The gradient of the ELBO, estimated from draws of q or in closed form.
 
-use super::family::{by_entropy, gradient_ln_q, ln_q, noise, placed, score, stacked};
+use super::family::{along_path_and_entropy, by_entropy, gradient_ln_q, ln_q, noise, placed, score, stacked};
 use super::model::{Joint, NormalPrior, Quadratic, beside, column, solve};
 use super::{Family, Model, around_mean};
 use crate::error::{Error, Result, finite};
@@ -24,6 +24,16 @@ impl Draws {
     /// From the gradients as columns.
     fn new(elbos: DVector<f64>, gradients: &DMatrix<f64>, model_gradients: &DMatrix<f64>) -> Self {
         Self { elbos, gradients: gradients.transpose(), model_gradients: model_gradients.transpose() }
+    }
+
+    /// The same, unless an entry is not a number.
+    fn all_finite(self) -> Result<Self> {
+        let n = self.elbos.len();
+        finite("the single-draw ELBO", &self.elbos, |i| format!("draw {i}"))?;
+        for (what, rows) in [("the gradient in q", &self.gradients), ("the gradient in θ", &self.model_gradients)] {
+            finite(what, rows, |i| format!("draw {}, entry {}", i % n, i / n))?;
+        }
+        Ok(self)
     }
 
     /// The mean of the values, with its standard error.
@@ -77,12 +87,7 @@ pub trait GradientEstimator<M, Q: Family> {
     /// Those of [`at`](Self::at), [`Error::NotFinite`] for a term that is not a number.
     fn draw(&self, model: &M, q: &Q, n: usize, rng: &mut Generator) -> Result<Draws> {
         let noise: Vec<DVector<f64>> = (0..n).map(|_| noise(q, rng)).collect();
-        let draws = self.at(model, q, &noise)?;
-        finite("the single-draw ELBO", &draws.elbos, |i| format!("draw {i}"))?;
-        for (what, rows) in [("the gradient in q", &draws.gradients), ("the gradient in θ", &draws.model_gradients)] {
-            finite(what, rows, |i| format!("draw {}, entry {}", i % n, i / n))?;
-        }
-        Ok(draws)
+        self.at(model, q, &noise)?.all_finite()
     }
 }
 
@@ -133,6 +138,11 @@ impl<'a, M: Model, Q: Family> Drawn<'a, M, Q> {
     /// The gradient in φ, through z = m + Lε, of a function of z.
     fn along_path(&self, gradient: &DMatrix<f64>) -> Result<DMatrix<f64>> {
         self.pulled_back(gradient, |noise, gradient| self.q.along_path(noise, gradient))
+    }
+
+    /// The same, with ∇H(q) added.
+    fn along_path_and_entropy(&self, gradient: &DMatrix<f64>) -> Result<DMatrix<f64>> {
+        self.pulled_back(gradient, |noise, gradient| along_path_and_entropy(self.q, noise, gradient))
     }
 
     /// The gradients in φ from the noise and the gradient in z of each draw.
@@ -213,11 +223,12 @@ impl<M: Model, Q: Family> GradientEstimator<M, Q> for LeaveOneOut {
 pub struct Reparameterized;
 
 impl<M: Model, Q: Family> GradientEstimator<M, Q> for Reparameterized {
+    /// In ln q_φ(m + Lε) = −½‖ε‖² − ln det L + const both ways in which φ enters are one, and leave −∇H(q).
     fn at(&self, model: &M, q: &Q, noise: &[DVector<f64>]) -> Result<Draws> {
         let drawn = Drawn::new(model, q, noise)?;
         let p = drawn.joint()?;
-        let path = drawn.along_path(&(p.gradient - drawn.gradient_ln_q()?))?;
-        Ok(Draws::new(p.ln_p - drawn.ln_q(), &(path - drawn.score()?), &p.model_gradient))
+        let gradient = drawn.along_path_and_entropy(&p.gradient)?;
+        Ok(Draws::new(p.ln_p - drawn.ln_q(), &gradient, &p.model_gradient))
     }
 }
 
@@ -247,9 +258,7 @@ impl<M: Model, Q: Family> GradientEstimator<M, Q> for AnalyticEntropy {
     fn at(&self, model: &M, q: &Q, noise: &[DVector<f64>]) -> Result<Draws> {
         let drawn = Drawn::new(model, q, noise)?;
         let p = drawn.joint()?;
-        let mut gradient = drawn.along_path(&p.gradient)?;
-        let of_entropy = q.entropy_gradient()?;
-        gradient.column_iter_mut().for_each(|mut gradient| gradient += &of_entropy);
+        let gradient = drawn.along_path_and_entropy(&p.gradient)?;
         Ok(Draws::new(p.ln_p.add_scalar(q.entropy()), &gradient, &p.model_gradient))
     }
 }
@@ -295,6 +304,11 @@ impl<M: Quadratic, Q: Family> GradientEstimator<M, Q> for Analytic {
             gradients: each(&gradient),
             model_gradients: each(&(stacked(p.model_gradient) + curvature)),
         })
+    }
+
+    /// No noise is drawn, as none counts.
+    fn draw(&self, model: &M, q: &Q, n: usize, _: &mut Generator) -> Result<Draws> {
+        self.at(model, q, &vec![DVector::zeros(0); n])?.all_finite()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The families from which q is taken: normals, their parameters φ without constraints.
 
 use super::model::{check_latent, column};
+use super::rows::{Rows, lay, product, product_over_rows, stacked_rows};
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
 use crate::gaussian::{Density, Gaussian, same_length, variance_inflation};
 use nalgebra::{Const, DMatrix, DMatrixView, DVector, Dyn};
@@ -152,6 +153,11 @@ pub(super) fn gradient_ln_q(q: &impl Family, noise: &DMatrix<f64>) -> Result<DMa
 /// ∇_φ ln q_φ(z) from the noise of z and ∂m = L⁻ᵀε.
 pub(super) fn score(q: &impl Family, noise: &DVector<f64>, by_mean: &DVector<f64>) -> Result<DVector<f64>> {
     q.pull_back(by_mean, &(outer(q, by_mean, noise) - by_entropy(q)))
+}
+
+/// ∇_φ (f(m + Lε) + H(q)) at a fixed ε, from v = ∇f.
+pub(super) fn along_path_and_entropy(q: &impl Family, noise: &DVector<f64>, v: &DVector<f64>) -> Result<DVector<f64>> {
+    q.pull_back(v, &(outer(q, v, noise) + by_entropy(q)))
 }
 
 /// Σₙ vₙεₙᵀ over the blocks.
@@ -416,9 +422,8 @@ impl Family for FullRank {
 /// Source: Kingma and Welling (2014), *Auto-encoding variational Bayes*, ICLR, with a linear encoder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Amortised {
-    /// x − x̄, a column for each sample, and a row for each: products are fastest along the samples.
-    columns: Arc<DMatrix<f64>>,
-    rows: Arc<DMatrix<f64>>,
+    /// x − x̄
+    centred: Arc<Rows>,
     center: DVector<f64>,
     slope: DMatrix<f64>,
     shift: DVector<f64>,
@@ -437,14 +442,13 @@ impl Amortised {
         shift: DVector<f64>,
         covariance: DMatrix<f64>,
     ) -> Result<Self> {
-        let (columns, center) = centred(data)?;
+        let (centred, center) = centred(data)?;
         same_length("the slope's columns", data.ncols(), slope.ncols())?;
         same_length("the slope's rows", shift.len(), slope.nrows())?;
         finite_matrix("the slope", &slope)?;
         let normal = Gaussian::new(shift, covariance)?;
         let (shift, factor) = (normal.mean().clone(), normal.cholesky_factor().clone());
-        let rows = Arc::new(columns.transpose());
-        Ok(Self { columns: Arc::new(columns), rows, center, slope, shift, factor })
+        Ok(Self { centred: Arc::new(centred), center, slope, shift, factor })
     }
 
     /// q(z | x) of one x.
@@ -458,18 +462,18 @@ impl Amortised {
     }
 }
 
-/// The samples less their mean as columns, and their mean.
-pub(super) fn centred(data: &DMatrix<f64>) -> Result<(DMatrix<f64>, DVector<f64>)> {
+/// The samples less their mean, and their mean.
+pub(super) fn centred(data: &DMatrix<f64>) -> Result<(Rows, DVector<f64>)> {
     if data.is_empty() {
         let (rows, columns) = data.shape();
         let found = format!("{rows}×{columns}");
         return Err(Error::Shape { what: "the data", expected: "at least one sample and one column".into(), found });
     }
     let mean = crate::mle::GaussianStats::from_rows(data)?.mean().clone();
-    let mut columns = data.transpose();
-    columns.column_iter_mut().for_each(|mut x| x -= &mean);
-    in_range("the centred data", &columns)?;
-    Ok((columns, mean))
+    let mut centred = data.clone();
+    centred.column_iter_mut().zip(&mean).for_each(|(mut column, mean)| column.add_scalar_mut(-mean));
+    in_range("the centred data", &centred)?;
+    Ok((Rows::new(&centred), mean))
 }
 
 impl Family for Amortised {
@@ -487,9 +491,14 @@ impl Family for Amortised {
     }
 
     fn mean(&self) -> DVector<f64> {
-        let mut means = (&*self.rows * self.slope.transpose()).transpose();
-        means.column_iter_mut().for_each(|mut mean| mean += &self.shift);
-        stacked(means)
+        let (k, slope) = (self.shift.len(), self.slope.transpose());
+        let means = self.centred.pieces(slope.len(), |_, x| product(x, &slope));
+        let mut means = stacked_rows(self.blocks(), k, &means);
+        means
+            .as_mut_slice()
+            .chunks_exact_mut(k)
+            .for_each(|mean| mean.iter_mut().zip(&self.shift).for_each(|(m, c)| *m += c));
+        means
     }
 
     fn factor(&self) -> &DMatrix<f64> {
@@ -497,16 +506,20 @@ impl Family for Amortised {
     }
 
     fn blocks(&self) -> usize {
-        self.columns.ncols()
+        self.centred.count()
     }
 
     /// Σₙ ∂mₙ (xₙ − x̄)ᵀ in A and Σₙ ∂mₙ in c.
     fn pull_back(&self, by_mean: &DVector<f64>, by_factor: &DMatrix<f64>) -> Result<DVector<f64>> {
         check_gradients(self, by_mean, by_factor)?;
-        let by_mean = blocks(self, by_mean.as_slice());
-        let by_slope = (&*self.columns * by_mean.transpose()).transpose();
-        let means = by_slope.iter().copied().chain(by_mean.column_sum().iter().copied()).collect::<Vec<_>>();
-        Ok(DVector::from_vec(means.into_iter().chain(factor_gradient(&self.factor, by_factor)).collect()))
+        let (k, p) = self.slope.shape();
+        let by_slope = self
+            .centred
+            .pieces(k * p, |samples, x| product_over_rows(&lay(samples, k, |n, i| by_mean[n * k + i]), k, x, p));
+        let by_slope = by_slope.iter().sum::<DMatrix<f64>>();
+        let by_shift = blocks(self, by_mean.as_slice()).column_sum();
+        let means = by_slope.iter().chain(&by_shift).copied();
+        Ok(DVector::from_vec(means.chain(factor_gradient(&self.factor, by_factor)).collect()))
     }
 }
 

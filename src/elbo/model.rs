@@ -1,7 +1,7 @@
 //! What a model has to tell of itself.
 
 use crate::error::{Error, Result, finite};
-use crate::gaussian::{Density, Gaussian, same_length};
+use crate::gaussian::{Density, Gaussian, same_length, sum};
 use crate::mixture::Mixture;
 use nalgebra::allocator::Allocator;
 use nalgebra::{DMatrix, DVector, DefaultAllocator, Dim, Dyn, OMatrix, SVector};
@@ -130,7 +130,9 @@ pub trait Quadratic: Model {
 /// Vectors side by side, all of the one length.
 pub(super) fn beside(what: &'static str, length: usize, vectors: &[DVector<f64>]) -> Result<DMatrix<f64>> {
     vectors.iter().try_for_each(|vector| same_length(what, length, vector.len()))?;
-    Ok(DMatrix::from_fn(length, vectors.len(), |i, j| vectors[j][i]))
+    let mut matrix = DMatrix::zeros(length, vectors.len());
+    matrix.column_iter_mut().zip(vectors).for_each(|(mut column, vector)| column.copy_from(vector));
+    Ok(matrix)
 }
 
 /// z of the right length, its entries finite; or a matrix with such columns.
@@ -139,6 +141,10 @@ where
     DefaultAllocator: Allocator<Dyn, C>,
 {
     same_length("the latent", d, z.nrows())?;
+    // Of many entries a sum is faster to look at than each.
+    if sum(z.as_slice()).is_finite() {
+        return Ok(());
+    }
     finite("the latent", z, |i| format!("entry {}", i % d))
 }
 

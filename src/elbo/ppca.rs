@@ -1,9 +1,10 @@
 //! Probabilistic principal component analysis.
 
-use super::family::{Amortised, centred, stacked};
+use super::family::{Amortised, centred};
 use super::model::{Joint, Model, Quadratic, check_latent};
+use super::rows::{Rows, add_product, lay, product, product_over_rows, stacked_rows};
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
-use crate::gaussian::{Gaussian, same_length};
+use crate::gaussian::{Gaussian, Lanes, same_length, squared_norms, sum};
 use crate::mle::GaussianStats;
 use nalgebra::{DMatrix, DVector};
 use rand::Rng;
@@ -31,8 +32,8 @@ use std::f64::consts::PI;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ppca {
     data: DMatrix<f64>,
-    /// x − x̄, a column for each sample.
-    columns: DMatrix<f64>,
+    /// x − x̄
+    centred: Rows,
     mean: DVector<f64>,
     w: DMatrix<f64>,
     deviation: f64,
@@ -45,7 +46,7 @@ impl Ppca {
     /// [`Error::Shape`] if they disagree or there is no sample, [`Error::Domain`] unless σ > 0, [`Error::NotFinite`],
     /// [`Error::Overflow`].
     pub fn new(data: &DMatrix<f64>, w: DMatrix<f64>, deviation: f64) -> Result<Self> {
-        let (columns, mean) = centred(data)?;
+        let (centred, mean) = centred(data)?;
         same_length("the rows of W", data.ncols(), w.nrows())?;
         if w.ncols() == 0 {
             let found = "none".into();
@@ -53,7 +54,7 @@ impl Ppca {
         }
         finite_matrix("W", &w)?;
         check_deviation(deviation)?;
-        Ok(Self { data: data.clone(), columns, mean, w, deviation })
+        Ok(Self { data: data.clone(), centred, mean, w, deviation })
     }
 
     /// The maximum of the likelihood: σ² is the mean of the d − k smallest eigenvalues of the samples' covariance S/N, and W = U(Λ −
@@ -143,50 +144,53 @@ impl Ppca {
         samples
     }
 
-    /// ln p_θ(x, z) and its gradients at one z = (z₁, …, z_N).
-    fn at(&self, z: &DVector<f64>) -> Result<At<'_>> {
+    /// What `of` makes of the x − x̄ − Wz and the z of each piece of samples, their products with so many rows of W counted.
+    fn residuals<T: Send>(
+        &self,
+        z: &DVector<f64>,
+        products: usize,
+        of: impl Fn(&[Lanes], &[Lanes]) -> T + Sync,
+    ) -> Result<Vec<T>> {
         check_latent(self.latent_dim(), z)?;
-        let z = DMatrix::from_column_slice(self.w.ncols(), self.columns.ncols(), z.as_slice());
-        let mut residuals = self.columns.clone();
-        residuals.gemm(-1.0, &self.w, &z, 1.0);
-        let square = residuals.norm_squared() / self.deviation.powi(2);
+        let (k, minus_w) = (self.w.ncols(), -self.w.transpose());
+        Ok(self.centred.pieces(products * self.w.len(), |samples, x| {
+            let z = lay(samples, k, |n, i| z[n * k + i]);
+            let mut residuals = x.to_vec();
+            add_product(&mut residuals, &z, &minus_w);
+            of(&residuals, &z)
+        }))
+    }
+
+    /// Σₙ ln N(xₙ; Wzₙ + x̄, σ²I) + ln N(zₙ; 0, I) from the Σₙ ‖x − x̄ − Wzₙ‖² and Σₙ ‖zₙ‖² of the pieces.
+    fn ln_joint_of(&self, squares: impl Iterator<Item = (f64, f64)>) -> Result<f64> {
+        let (of_x, of_z) = (self.data.len() as f64, self.latent_dim() as f64);
+        let square: f64 = squares.map(|(x, z)| x / self.deviation.powi(2) + z).sum();
         in_range("the squared residuals", [&square])?;
-        Ok(At { model: self, z, residuals, square })
+        Ok(-0.5 * ((of_x + of_z) * (2.0 * PI).ln() + square) - of_x * self.deviation.ln())
+    }
+
+    /// ln p_θ(x, z) and its gradients at one z = (z₁, …, z_N): Wᵀ(xₙ − x̄ − Wzₙ)/σ² − zₙ for each n, Σₙ (xₙ − x̄ − Wzₙ)zₙᵀ/σ² in W
+    /// and Σₙ ‖xₙ − x̄ − Wzₙ‖²/σ² − Nd in ln σ.
+    fn at(&self, z: &DVector<f64>) -> Result<(f64, DVector<f64>, DVector<f64>)> {
+        let ((d, k), variance) = (self.w.shape(), self.deviation.powi(2));
+        let pieces =
+            self.residuals(z, 3, |r, z| (squares(r, z), product(r, &self.w), product_over_rows(r, d, z, k)))?;
+        let ln_joint = self.ln_joint_of(pieces.iter().map(|(squares, ..)| *squares))?;
+        let mut by_z = stacked_rows(self.centred.count(), k, pieces.iter().map(|(_, by_z, _)| by_z));
+        by_z.iter_mut().zip(z).for_each(|(by_z, z)| *by_z = *by_z / variance - z);
+        let by_w = pieces.iter().map(|(.., by_w)| by_w).sum::<DMatrix<f64>>() / variance;
+        let by_ln_deviation =
+            pieces.iter().map(|((of_x, _), ..)| of_x / variance).sum::<f64>() - self.data.len() as f64;
+        let by_theta = DVector::from_vec(by_w.iter().copied().chain([by_ln_deviation]).collect());
+        in_range("the gradient in the latent", [&sum(by_z.as_slice())])?;
+        in_range("the gradient in θ", &by_theta)?;
+        Ok((ln_joint, by_z, by_theta))
     }
 }
 
-/// The zₙ and x − x̄ − Wzₙ as columns, and Σₙ ‖x − x̄ − Wzₙ‖²/σ².
-struct At<'a> {
-    model: &'a Ppca,
-    z: DMatrix<f64>,
-    residuals: DMatrix<f64>,
-    square: f64,
-}
-
-impl At<'_> {
-    /// Σₙ ln N(xₙ; Wzₙ + x̄, σ²I) + ln N(zₙ; 0, I)
-    fn ln_joint(&self) -> Result<f64> {
-        let (of_x, of_z) = (self.residuals.len() as f64, self.z.len() as f64);
-        let square = self.square + self.z.norm_squared();
-        in_range("the squared residuals", [&square])?;
-        Ok(-0.5 * ((of_x + of_z) * (2.0 * PI).ln() + square) - of_x * self.model.deviation.ln())
-    }
-
-    /// Wᵀ(xₙ − x̄ − Wzₙ)/σ² − zₙ for each n.
-    fn gradient(&self) -> Result<DVector<f64>> {
-        let gradient = self.model.w.transpose() * &self.residuals / self.model.deviation.powi(2) - &self.z;
-        in_range("the gradient in the latent", &gradient)?;
-        Ok(stacked(gradient))
-    }
-
-    /// Σₙ (xₙ − x̄ − Wzₙ)zₙᵀ/σ² in W and Σₙ ‖xₙ − x̄ − Wzₙ‖²/σ² − Nd in ln σ.
-    fn gradient_parameters(&self) -> Result<DVector<f64>> {
-        let by_w = &self.residuals * self.z.transpose() / self.model.deviation.powi(2);
-        let by_ln_deviation = self.square - self.residuals.len() as f64;
-        let gradient = DVector::from_vec(by_w.iter().copied().chain([by_ln_deviation]).collect());
-        in_range("the gradient in θ", &gradient)?;
-        Ok(gradient)
-    }
+/// Σₙ ‖x − x̄ − Wzₙ‖² and Σₙ ‖zₙ‖²
+fn squares(residuals: &[Lanes], z: &[Lanes]) -> (f64, f64) {
+    (squared_norms(residuals).iter().sum(), squared_norms(z).iter().sum())
 }
 
 fn check_deviation(value: f64) -> Result<()> {
@@ -209,22 +213,19 @@ impl Distribution<DVector<f64>> for Ppca {
 
 impl Model for Ppca {
     fn latent_dim(&self) -> usize {
-        self.w.ncols() * self.columns.ncols()
+        self.w.ncols() * self.centred.count()
     }
 
     fn ln_joint(&self, z: &DVector<f64>) -> Result<f64> {
-        self.at(z)?.ln_joint()
+        self.ln_joint_of(self.residuals(z, 1, squares)?.into_iter())
     }
 
     fn gradient(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
-        self.at(z)?.gradient()
+        Ok(self.at(z)?.1)
     }
 
     fn joint(&self, z: &DMatrix<f64>) -> Result<Joint> {
-        Joint::by_column(z, |z| {
-            let at = self.at(z)?;
-            Ok((at.ln_joint()?, at.gradient()?, at.gradient_parameters()?))
-        })
+        Joint::by_column(z, |z| self.at(z))
     }
 
     fn parameters(&self) -> DVector<f64> {
@@ -242,7 +243,7 @@ impl Model for Ppca {
     }
 
     fn gradient_parameters(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
-        self.at(z)?.gradient_parameters()
+        Ok(self.at(z)?.2)
     }
 }
 
