@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
 use crate::gaussian::{
-    Density, Gaussian, PANEL, ROWS, add_products, check_moments, rank, same_length, sum, variance_inflation,
+    Density, Gaussian, PANEL, ROWS, add_products, check_moments, rank, same_length, sum, sum_around, variance_inflation,
 };
 use nalgebra::{DMatrix, DVector, DVectorView};
 use rayon::prelude::*;
@@ -102,9 +102,9 @@ impl GaussianStats {
         let (d, count) = (data.ncols(), rows.len());
         let mean = |column: DVectorView<f64>| {
             let x = &column.as_slice()[rows.clone()];
-            let mean = sum(x, 0.0) / count as f64;
+            let mean = sum(x) / count as f64;
             // The second time takes away what rounding the first mean has left.
-            (mean, sum(x, mean) / count as f64)
+            (mean, sum_around(x, mean) / count as f64)
         };
         let means: Vec<(f64, f64)> = data.column_iter().map(mean).collect();
         let panels = d.div_ceil(PANEL);

@@ -4,7 +4,7 @@
 //! release, and its 2⁶⁴ streams are independent, so that parallel chunks draw the same numbers whatever the number of threads.
 
 use crate::error::{Error, Result};
-use crate::gaussian::sum;
+use crate::gaussian::{sum, sum_around};
 use rand::SeedableRng;
 use rayon::prelude::*;
 
@@ -60,11 +60,11 @@ impl Estimate {
     /// The estimate from these numbers: their mean first, and then the squares around it.
     pub(crate) fn of(values: &[f64]) -> Self {
         let n = values.len().max(1) as f64;
-        let mean = sum(values, 0.0) / n;
+        let mean = sum(values) / n;
         // What rounding the first mean has left.
-        let rest = sum(values, mean) / n;
+        let rest = sum_around(values, mean) / n;
         let squares: Vec<f64> = values.iter().map(|x| (x - mean - rest).powi(2)).collect();
-        Self { count: values.len() as u64, mean: mean + rest, sum_of_squares: sum(&squares, 0.0) }
+        Self { count: values.len() as u64, mean: mean + rest, sum_of_squares: sum(&squares) }
     }
 
     /// The estimate from both sets of numbers.

@@ -1,6 +1,6 @@
 //! The gradient of the ELBO, estimated from draws of q or in closed form.
 
-use super::family::{along_path_and_entropy, by_entropy, gradient_ln_q, ln_q, noise, placed, score, stacked};
+use super::family::{by_entropy, gradient_ln_q, ln_q, noise, placed, score, stacked};
 use super::model::{Joint, NormalPrior, Quadratic, beside, column, solve};
 use super::{Family, Model, around_mean};
 use crate::error::{Error, Result, finite};
@@ -140,11 +140,6 @@ impl<'a, M: Model, Q: Family> Drawn<'a, M, Q> {
         self.pulled_back(gradient, |noise, gradient| self.q.along_path(noise, gradient))
     }
 
-    /// The same, with ∇H(q) added.
-    fn along_path_and_entropy(&self, gradient: &DMatrix<f64>) -> Result<DMatrix<f64>> {
-        self.pulled_back(gradient, |noise, gradient| along_path_and_entropy(self.q, noise, gradient))
-    }
-
     /// The gradients in φ from the noise and the gradient in z of each draw.
     fn pulled_back(
         &self,
@@ -223,12 +218,11 @@ impl<M: Model, Q: Family> GradientEstimator<M, Q> for LeaveOneOut {
 pub struct Reparameterized;
 
 impl<M: Model, Q: Family> GradientEstimator<M, Q> for Reparameterized {
-    /// In ln q_φ(m + Lε) = −½‖ε‖² − ln det L + const both ways in which φ enters are one, and leave −∇H(q).
     fn at(&self, model: &M, q: &Q, noise: &[DVector<f64>]) -> Result<Draws> {
         let drawn = Drawn::new(model, q, noise)?;
         let p = drawn.joint()?;
-        let gradient = drawn.along_path_and_entropy(&p.gradient)?;
-        Ok(Draws::new(p.ln_p - drawn.ln_q(), &gradient, &p.model_gradient))
+        let path = drawn.along_path(&(p.gradient - drawn.gradient_ln_q()?))?;
+        Ok(Draws::new(p.ln_p - drawn.ln_q(), &(path - drawn.score()?), &p.model_gradient))
     }
 }
 
@@ -258,7 +252,9 @@ impl<M: Model, Q: Family> GradientEstimator<M, Q> for AnalyticEntropy {
     fn at(&self, model: &M, q: &Q, noise: &[DVector<f64>]) -> Result<Draws> {
         let drawn = Drawn::new(model, q, noise)?;
         let p = drawn.joint()?;
-        let gradient = drawn.along_path_and_entropy(&p.gradient)?;
+        let mut gradient = drawn.along_path(&p.gradient)?;
+        let of_entropy = q.entropy_gradient()?;
+        gradient.column_iter_mut().for_each(|mut gradient| gradient += &of_entropy);
         Ok(Draws::new(p.ln_p.add_scalar(q.entropy()), &gradient, &p.model_gradient))
     }
 }

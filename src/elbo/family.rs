@@ -155,11 +155,6 @@ pub(super) fn score(q: &impl Family, noise: &DVector<f64>, by_mean: &DVector<f64
     q.pull_back(by_mean, &(outer(q, by_mean, noise) - by_entropy(q)))
 }
 
-/// ∇_φ (f(m + Lε) + H(q)) at a fixed ε, from v = ∇f.
-pub(super) fn along_path_and_entropy(q: &impl Family, noise: &DVector<f64>, v: &DVector<f64>) -> Result<DVector<f64>> {
-    q.pull_back(v, &(outer(q, v, noise) + by_entropy(q)))
-}
-
 /// Σₙ vₙεₙᵀ over the blocks.
 fn outer(q: &impl Family, v: &DVector<f64>, noise: &DVector<f64>) -> DMatrix<f64> {
     blocks(q, v.as_slice()) * blocks(q, noise.as_slice()).transpose()

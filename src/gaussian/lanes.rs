@@ -194,8 +194,13 @@ pub(crate) fn squared_norms(z: &[Lanes]) -> Lanes {
     )
 }
 
-/// Σᵢ (xᵢ − center), in as many sums as there are lanes.
-pub(crate) fn sum(values: &[f64], center: f64) -> f64 {
+/// The sum of the values, in as many sums as there are lanes.
+pub(crate) fn sum(values: &[f64]) -> f64 {
+    sum_around(values, 0.0)
+}
+
+/// Σᵢ (xᵢ − center), in the same way.
+pub(crate) fn sum_around(values: &[f64], center: f64) -> f64 {
     let (blocks, rest) = values.as_chunks::<LANES>();
     let sums = dispatch(
         blocks,
