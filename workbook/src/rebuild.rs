@@ -320,4 +320,32 @@ mod tests {
             assert_eq!(build.repeat().unwrap().is_some(), clear, "{script}");
         }
     }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_cell_without_optimisation_is_linked_to_what_is_shared_and_left_as_it_was() {
+        for (level, linked) in [("opt-level=1", false), ("debug-assertions=on", true)] {
+            let (folder, mut rustc) = built();
+            let cell = folder.path().join("ctx/src/lib.rs");
+            fs::create_dir_all(cell.parent().unwrap()).unwrap();
+            fs::write(&cell, "fn of_the_cell() {}").unwrap();
+            fs::write(folder.path().join("debug").join(format!("lib{SHARED}.rlib")), "").unwrap();
+            let script = format!("grep -q 'extern crate {SHARED}' {}", cell.display());
+            rustc.arguments.splice(..1, ["/bin/sh", "-c", &script, level].map(OsString::from));
+            let build = build(folder.path(), rustc, SystemTime::now()).unwrap();
+            assert_eq!(build.repeat().unwrap().is_some(), linked, "{level}");
+            assert_eq!(fs::read_to_string(cell).unwrap(), "fn of_the_cell() {}");
+        }
+    }
+
+    #[test]
+    fn this_compiler_knows_the_passes() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("lib.rs");
+        fs::write(&source, "#[unsafe(no_mangle)] pub extern \"C\" fn sum() -> i32 { (1..9).map(|i| i * i).sum() }")
+            .unwrap();
+        let mut rustc = Command::new("rustc");
+        rustc.args([PASSES, "--edition=2024", "--crate-type=rlib", "--out-dir"]).arg(folder.path()).arg(source);
+        assert!(rustc.status().unwrap().success(), "cells are compiled twice: {PASSES}");
+    }
 }
