@@ -4,6 +4,12 @@ use super::{Bound, MonteCarlo, Power, Report, Verdict, farthest};
 use crate::monte_carlo::{Generator, chunks, draws};
 use nalgebra::{DMatrix, DVector};
 
+/// A closed form by reference, so that all around it is compiled here, once, and not with each closed form and sampler.
+type ByReference<'a> = &'a dyn Fn(f64) -> f64;
+
+/// The same in several dimensions.
+type JointByReference<'a> = &'a dyn Fn(&DVector<f64>) -> f64;
+
 /// A distribution function F(a) = P(X ≤ a) in one dimension against the share F_N(a) of random samples that are at most a, at all a
 /// at once: refuted if sup |F_N − F| exceeds Massart's radius ([`Bound::Massart`]).
 ///
@@ -48,14 +54,13 @@ impl<F: Fn(f64) -> f64> DistributionFunction<'_, F> {
         self.by_reference().report(Verdict::Refuted, &sample)
     }
 
-    // What needs no F is compiled here, once, and not with each closed form and sampler.
-    fn by_reference(&self) -> DistributionFunction<'_, &dyn Fn(f64) -> f64> {
+    fn by_reference(&self) -> DistributionFunction<'_, ByReference<'_>> {
         let Self { claim, name, power, samples, .. } = *self;
         DistributionFunction { claim, name, closed_form: &self.closed_form, power, samples }
     }
 }
 
-impl DistributionFunction<'_, &dyn Fn(f64) -> f64> {
+impl DistributionFunction<'_, ByReference<'_>> {
     fn report(&self, expected: Verdict, sample: &(dyn Fn(&mut Generator) -> f64 + Sync)) -> Report {
         let Self { claim, name, power, samples, .. } = *self;
         let test = MonteCarlo { claim, name, closed_form: f64::NAN, bound: Bound::Massart, power, samples };
@@ -128,14 +133,13 @@ impl<F: Fn(&DVector<f64>) -> f64> JointDistributionFunction<'_, F> {
         self.by_reference().report(Verdict::Refuted, &sample)
     }
 
-    // What needs no F is compiled here, once, and not with each closed form and sampler.
-    fn by_reference(&self) -> JointDistributionFunction<'_, &dyn Fn(&DVector<f64>) -> f64> {
+    fn by_reference(&self) -> JointDistributionFunction<'_, JointByReference<'_>> {
         let Self { claim, name, points, power, samples, .. } = *self;
         JointDistributionFunction { claim, name, closed_form: &self.closed_form, points, power, samples }
     }
 }
 
-impl JointDistributionFunction<'_, &dyn Fn(&DVector<f64>) -> f64> {
+impl JointDistributionFunction<'_, JointByReference<'_>> {
     fn report(&self, expected: Verdict, sample: &(dyn Fn(&mut Generator) -> DVector<f64> + Sync)) -> Report {
         let Self { claim, name, power, samples, .. } = *self;
         let bound = match self.points.ncols() {
