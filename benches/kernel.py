@@ -1,17 +1,18 @@
-"""What a reader waits for: this project's kernel beside evcxr_jupyter of the same version, cell by cell, as a front end sees them.
+"""What a reader waits for: this project's kernel beside evcxr_jupyter of the same version, on the notebooks, as a front end sees them.
 
-usage: python benches/kernel.py [TARGET]        (default: target)
+usage: python benches/kernel.py [--target TARGET] [NOTEBOOK]...        (defaults: target; every notebook)
 
-Run it with an environment that has workbook/tests/requirements.txt. The other kernel is the same program without what this
-project prepares, in a directory of its own that is kept, so that it compiles polars once, for a quarter of an hour, and its second
-run is the one to compare.
+Run it with an environment that has workbook/tests/requirements.txt. Both kernels are started anew for each notebook, and every cell runs
+on both, one after the other, so that a busy machine hits them alike. The other kernel is the same program without what this project
+prepares, in a directory of its own that is kept; before the first notebook it compiles what that depends on, for a quarter of an hour.
 """
 
+import argparse
+import json
 import os
 import pathlib
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -19,67 +20,90 @@ import psutil
 from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpec
 
-CELLS = """
-:dep generative-models = { path = ".." }
-use generative_models::prelude::*;
-let n: usize = 150;
-let flowers = data::iris()?;
-let x = data::matrix(&flowers, &["petal length", "petal width"])?;
-let fit = Gaussian::fit(&x)?;
-fit.mean()
-let first = x.row(0).transpose();
-let ll = ln_likelihood(&fit, &x)?;
-fn squared(x: f64) -> f64 { x * x }
-let radius = squared(fit.mahalanobis_squared(&first)?);
-let noise = fit.sample_n(n, &mut rng("noise"));
-let long = flowers.clone().lazy().filter(col("petal length").gt(lit(4.0))).collect()?;
-Figure::new("petals").scatter(&flowers, "petal length", "petal width")
-let scaled = 2.0 * fit.covariance();
-""".strip().splitlines()
+NOTEBOOKS = pathlib.Path(__file__).resolve().parent.parent / "notebooks"
 
 
-def measure(name, argv, environment):
-    """Seconds until the kernel is ready and of each cell, and the memory of its processes in GiB."""
-    manager = KernelManager(kernel_name=name)
-    manager._kernel_spec = KernelSpec(argv=argv, display_name=name, language="rust")
-    begun = time.time()
-    manager.start_kernel(cwd=str(pathlib.Path(__file__).parent.parent / "notebooks"), env=os.environ | environment)
-    client = manager.client()
-    client.start_channels()
-    client.wait_for_ready(timeout=600)
-    ready, seconds = time.time() - begun, []
-    for cell in CELLS:
+class Kernel:
+    """A kernel, the seconds until it was ready, and those of each of its cells."""
+
+    def __init__(self, name, argv, environment):
+        self.manager = KernelManager(kernel_name=name)
+        self.manager._kernel_spec = KernelSpec(argv=argv, display_name=name, language="rust")
         begun = time.time()
-        reply = client.execute_interactive(cell, timeout=3600, output_hook=lambda _: None)
-        assert reply["content"]["status"] == "ok", cell
-        seconds.append(time.time() - begun)
-    process = psutil.Process(manager.provisioner.pid)
-    memory = sum(p.memory_info().rss for p in [process, *process.children(recursive=True)]) / 2**30
-    client.stop_channels()
-    manager.shutdown_kernel()
-    return ready, seconds, memory
+        self.manager.start_kernel(cwd=str(NOTEBOOKS), env=os.environ | environment)
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=600)
+        self.start, self.seconds = time.time() - begun, []
+
+    def execute(self, code):
+        begun = time.time()
+        reply = self.client.execute_interactive(code, timeout=3600, output_hook=lambda _: None)
+        self.seconds.append(time.time() - begun)
+        return reply["content"]["status"] == "ok"
+
+    def memory(self):
+        """Of its processes, in GiB."""
+        process = psutil.Process(self.manager.provisioner.pid)
+        return sum(p.memory_info().rss for p in [process, *process.children(recursive=True)]) / 2**30
+
+    def end(self):
+        self.client.stop_channels()
+        self.manager.shutdown_kernel()
 
 
-target = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "target").absolute()
+def cells(path):
+    """The source of each code cell, and whether it is meant to fail."""
+    code = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    return [("".join(c["source"]), "raises-exception" in c["metadata"].get("tags", [])) for c in code]
+
+
+def compare(path, ours, theirs):
+    """Runs a notebook on both kernels, and prints a line."""
+    kernels = Kernel("ours", *ours), Kernel("evcxr_jupyter", *theirs)
+    code, failed = cells(path), 0
+    for source, must_fail in code:
+        succeeded = [kernel.execute(source) for kernel in kernels]
+        failed += not (must_fail or all(succeeded))
+    first = next(i for i, (source, _) in enumerate(code) if "let " in source)
+    row = f"{path.stem[:34]:34}{len(code):6}"
+    for measure in [
+        lambda k: k.start + sum(k.seconds[: first + 1]),
+        lambda k: statistics.median(k.seconds),
+        lambda k: max(k.seconds),
+        lambda k: k.start + sum(k.seconds),
+    ]:
+        row += "".join(f"{measure(kernel):8.2f}" for kernel in kernels)
+    row += "".join(f"{kernel.memory():7.2f}" for kernel in kernels)
+    print(row + (f"  ({failed} cells failed)" if failed else ""), flush=True)
+    for kernel in kernels:
+        kernel.end()
+    return [(path.stem, source, a, b) for (source, _), a, b in zip(code, kernels[0].seconds, kernels[1].seconds)]
+
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("--target", type=pathlib.Path, default="target")
+arguments.add_argument("notebooks", nargs="*")
+arguments = arguments.parse_args()
+paths = [NOTEBOOKS / f"{name}.ipynb" for name in arguments.notebooks] or sorted(NOTEBOOKS.glob("*.ipynb"))
+
 # Elsewhere than below the folder for temporary files its cells do not find the standard library.
-workbook, kept = str(target / "debug/workbook"), pathlib.Path(tempfile.gettempdir()) / "bench-evcxr_jupyter"
+workbook, kept = str(arguments.target.absolute() / "debug/workbook"), pathlib.Path(tempfile.gettempdir()) / "bench-evcxr_jupyter"
 kept.mkdir(parents=True, exist_ok=True)
 connection, none = "{connection_file}", tempfile.mkdtemp()
 subprocess.run([workbook, "kernel", "install", "--prefix", none], check=True, stdout=subprocess.DEVNULL)
+ours = [workbook, "kernel", "start", connection], {}
 other = {"EVCXR_TMPDIR": str(kept), "GENERATIVE_MODELS_KERNEL": none, "JUPYTER_PATH": none}
-ours = measure("ours", [workbook, "kernel", "start", connection], {})
-theirs = measure("evcxr_jupyter", [workbook, "--control_file", connection], other)
+theirs = [workbook, "--control_file", connection], other
 
-print(f"{'seconds':34}{'ours':>8}{'evcxr_jupyter':>15}{'ratio':>8}")
-for row, of in [
-    ("start", lambda k: k[0]),
-    (":dep and use", lambda k: sum(k[1][:2])),
-    ("first variable", lambda k: k[1][2]),
-    ("start to first variable", lambda k: k[0] + sum(k[1][:3])),
-    ("later cells, median", lambda k: statistics.median(k[1][3:])),
-    ("later cells, longest", lambda k: max(k[1][3:])),
-    ("memory (GiB)", lambda k: k[2]),
-]:
-    print(f"{row:34}{of(ours):8.2f}{of(theirs):15.2f}{of(theirs) / of(ours):8.1f}")
-for cell, mine, theirs_ in zip(CELLS, ours[1], theirs[1]):
-    print(f"  {cell[:60]:60} {mine:8.2f} {theirs_:8.2f}")
+builder = Kernel("evcxr_jupyter", *theirs)
+builder.execute(cells(paths[0])[0][0])
+builder.end()
+
+print("seconds, each time of our kernel and of evcxr_jupyter; memory in GiB")
+print(f"{'notebook':34}{'cells':>6}{'first variable':>16}{'median cell':>16}{'longest cell':>16}{'in all':>16}{'memory':>14}")
+all_cells = [cell for path in paths for cell in compare(path, ours, theirs)]
+medians = [statistics.median(cell[kernel] for cell in all_cells) for kernel in [2, 3]]
+print(f"\nmedian of all {len(all_cells)} cells: {medians[0]:.2f} and {medians[1]:.2f}; our longest:")
+for notebook, source, mine, other in sorted(all_cells, key=lambda cell: -cell[2])[:10]:
+    print(f"  {mine:8.2f} {other:8.2f}  {notebook[:2]} {source.splitlines()[0][:80]}")

@@ -7,6 +7,8 @@ use crate::error::{Error, Result};
 use crate::gaussian::{sum, sum_around};
 use rand::SeedableRng;
 use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 /// The generator of every draw in this crate: ChaCha8.
 pub type Generator = rand_chacha::ChaCha8Rng;
@@ -174,13 +176,29 @@ pub(crate) fn chunks<T: Send>(
     let count = samples.div_ceil(CHUNK);
     (0..count.div_ceil(BLOCK)).flat_map(move |block| {
         let chunks = block * BLOCK..count.min((block + 1) * BLOCK);
-        let of_chunk = |chunk| {
-            let mut rng = seeded.clone();
-            rng.set_stream(chunk);
-            of_chunk(&mut rng, CHUNK.min(samples - chunk * CHUNK))
-        };
-        chunks.into_par_iter().map(of_chunk).collect::<Vec<T>>()
+        let made: Vec<Mutex<Option<T>>> = chunks.clone().map(|_| Mutex::default()).collect();
+        in_parallel(&seeded, chunks, samples, &|chunk, rng, length| {
+            let place = &made[(chunk - block * BLOCK) as usize];
+            let chunk = of_chunk(rng, length);
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(chunk);
+        });
+        made.into_iter().filter_map(|chunk| chunk.into_inner().unwrap_or_else(PoisonError::into_inner))
     })
+}
+
+/// Calls `of_chunk` with the number of each of the `chunks`, its own stream and its number of samples. The threads' machinery is compiled
+/// here, once, and not with each sampler, as a notebook's cell would have to.
+fn in_parallel(
+    seeded: &Generator,
+    chunks: Range<u64>,
+    samples: u64,
+    of_chunk: &(dyn Fn(u64, &mut Generator, u64) + Sync),
+) {
+    chunks.into_par_iter().for_each(|chunk| {
+        let mut rng = seeded.clone();
+        rng.set_stream(chunk);
+        of_chunk(chunk, &mut rng, CHUNK.min(samples - chunk * CHUNK));
+    });
 }
 
 #[cfg(test)]

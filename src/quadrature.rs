@@ -58,6 +58,12 @@ impl<T: Integrand> Integrand for Result<T> {
     }
 }
 
+/// An integrand by reference: the rules are compiled here, once, and not with each integrand, as a notebook's cell would have to.
+type Evaluate<'a> = &'a dyn Fn(f64) -> Result<Quadrature>;
+
+/// The same of several variables.
+type EvaluateAt<'a> = &'a dyn Fn(&DVector<f64>) -> Result<Quadrature>;
+
 /// A weighted sum of an integrand's values.
 #[derive(Clone, Copy, Default)]
 struct Sum {
@@ -70,8 +76,8 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, weight: f64, f: impl Integrand, at: impl Fn() -> String) -> Result<()> {
-        let Quadrature { value, error } = f.quadrature()?;
+    fn add(&mut self, weight: f64, f: Result<Quadrature>, at: impl Fn() -> String) -> Result<()> {
+        let Quadrature { value, error } = f?;
         if !value.is_finite() {
             return Err(Error::NotFinite { what: "the integrand", value, at: at() });
         }
@@ -139,7 +145,7 @@ struct Panel {
 }
 
 impl Panel {
-    fn new<T: Integrand>(a: f64, b: f64, f: &impl Fn(f64) -> T) -> Result<Self> {
+    fn new(a: f64, b: f64, f: Evaluate) -> Result<Self> {
         // Halved before they are added, so that no range of finite limits overflows.
         let (center, half) = (0.5 * a + 0.5 * b, 0.5 * b - 0.5 * a);
         let apply = |rule: &GaussLegendre| -> Result<Sum> {
@@ -158,7 +164,7 @@ impl Panel {
     /// The two halves. By luck two orders may agree across a jump, but then hardly the whole with its halves as well. Where the
     /// integrand is smooth, next to nothing is left of the truncation; at a singularity each halving leaves about the same share ρ, so
     /// that all further corrections add up to truncation / (1 − ρ).
-    fn halves<T: Integrand>(&self, f: &impl Fn(f64) -> T) -> Result<[Self; 2]> {
+    fn halves(&self, f: Evaluate) -> Result<[Self; 2]> {
         let mut halves = [Self::new(self.a, self.middle(), f)?, Self::new(self.middle(), self.b, f)?];
         let change = (self.sum.value - halves[0].sum.value - halves[1].sum.value).abs();
         for half in &mut halves {
@@ -210,6 +216,10 @@ impl Panel {
 ///
 /// Source: Davis and Rabinowitz (1984), *Methods of Numerical Integration*, 2nd ed., §§2.7 and 6.2.
 pub fn integrate<T: Integrand>(a: f64, b: f64, tolerance: f64, f: impl Fn(f64) -> T) -> Result<Quadrature> {
+    legendre(a, b, tolerance, &|x| f(x).quadrature())
+}
+
+fn legendre(a: f64, b: f64, tolerance: f64, f: Evaluate) -> Result<Quadrature> {
     check_tolerance(tolerance)?;
     for (what, value) in [("the lower limit", a), ("the upper limit", b)] {
         if !value.is_finite() {
@@ -224,10 +234,10 @@ pub fn integrate<T: Integrand>(a: f64, b: f64, tolerance: f64, f: impl Fn(f64) -
     if a == b {
         return Ok(Quadrature { value: 0.0, error: 0.0 });
     }
-    let whole = Panel::new(a, b, &f)?;
+    let whole = Panel::new(a, b, f)?;
     let mut panels = vec![];
-    for half in whole.halves(&f)? {
-        panels.extend(half.halves(&f)?);
+    for half in whole.halves(f)? {
+        panels.extend(half.halves(f)?);
     }
     loop {
         let sum = panels.iter().fold(Sum::default(), |sum, panel| sum.plus(panel.sum));
@@ -243,7 +253,7 @@ pub fn integrate<T: Integrand>(a: f64, b: f64, tolerance: f64, f: impl Fn(f64) -
         }
         panels = done;
         for panel in rough {
-            panels.extend(panel.halves(&f)?);
+            panels.extend(panel.halves(f)?);
         }
     }
 }
@@ -279,7 +289,7 @@ pub fn integrate_half_line<T: Integrand>(
         (a + growth, growth.abs() * FRAC_PI_2 * t.cosh())
     };
     // From 1e-138 to 1e35 times the scale.
-    trapezoidal(-6.0, 4.625, tolerance, node, f)
+    trapezoidal(-6.0, 4.625, tolerance, &node, &|x| f(x).quadrature())
 }
 
 /// ∫ f(x) dx over ℝ to the absolute error `tolerance`: the trapezoidal rule in t with x = center + scale · sinh(π/2 sinh t), its step
@@ -313,7 +323,7 @@ pub fn integrate_line<T: Integrand>(
         let u = FRAC_PI_2 * t.sinh();
         (center + scale * u.sinh(), scale * u.cosh() * FRAC_PI_2 * t.cosh())
     };
-    trapezoidal(-4.625, 4.625, tolerance, node, f)
+    trapezoidal(-4.625, 4.625, tolerance, &node, &|x| f(x).quadrature())
 }
 
 pub(crate) fn check_line(center: f64, scale: f64) -> Result<()> {
@@ -340,12 +350,12 @@ const STEPS: std::ops::RangeInclusive<i32> = 3..=12;
 
 /// ∫ f(x(t)) x′(t) dt from `first` to `last`, multiples of 1/8 beyond which nothing is left, with `node` for (x, x′). What the terms at
 /// the two ends amount to counts as error.
-fn trapezoidal<T: Integrand>(
+fn trapezoidal(
     first: f64,
     last: f64,
     tolerance: f64,
-    node: impl Fn(f64) -> (f64, f64),
-    f: impl Fn(f64) -> T,
+    node: &dyn Fn(f64) -> (f64, f64),
+    f: Evaluate,
 ) -> Result<Quadrature> {
     check_tolerance(tolerance)?;
     let sum_over = |ts: &mut dyn Iterator<Item = f64>| -> Result<Sum> {
@@ -401,6 +411,10 @@ pub fn gauss_hermite<T: Integrand>(
     tolerance: f64,
     f: impl Fn(&DVector<f64>) -> T,
 ) -> Result<Quadrature> {
+    hermite(normal, tolerance, &|x| f(x).quadrature())
+}
+
+fn hermite(normal: &Gaussian, tolerance: f64, f: EvaluateAt) -> Result<Quadrature> {
     check_tolerance(tolerance)?;
     let d = normal.dim();
     if d > 5 {
@@ -408,11 +422,11 @@ pub fn gauss_hermite<T: Integrand>(
         return Err(Error::Domain { what: "the dimension of a Gauss–Hermite rule", value: d as f64, domain });
     }
     let root = square_root(normal);
-    let mut sum = hermite_sum(normal, &root, 8, &f)?;
+    let mut sum = hermite_sum(normal, &root, 8, f)?;
     let mut found = sum.with_truncation(f64::INFINITY);
     for order in [16, 32, 64].into_iter().filter(|&n: &usize| n.pow(d as u32) <= 1 << 20) {
         let rough = sum.value;
-        sum = hermite_sum(normal, &root, order, &f)?;
+        sum = hermite_sum(normal, &root, order, f)?;
         found = sum.with_truncation((rough - sum.value).abs());
         if found.error <= tolerance {
             return Ok(found);
@@ -421,12 +435,7 @@ pub fn gauss_hermite<T: Integrand>(
     Err(not_converged(found, tolerance))
 }
 
-fn hermite_sum<T: Integrand>(
-    normal: &Gaussian,
-    root: &DMatrix<f64>,
-    n: usize,
-    f: &impl Fn(&DVector<f64>) -> T,
-) -> Result<Sum> {
+fn hermite_sum(normal: &Gaussian, root: &DMatrix<f64>, n: usize, f: EvaluateAt) -> Result<Sum> {
     let (d, rule) = (normal.dim(), GaussHermite::new(order(n)));
     let pairs = rule.as_node_weight_pairs();
     let mut sum = Sum::default();
@@ -464,7 +473,7 @@ pub fn cubature<T: Integrand>(normal: &Gaussian, f: impl Fn(&DVector<f64>) -> T)
         for x in [normal.mean() + column, normal.mean() - column] {
             let value = f(&x).quadrature()?;
             largest = largest.max(value.value.abs());
-            sum.add(0.5 / d as f64, value, || format!("x = {:?}", x.as_slice()))?;
+            sum.add(0.5 / d as f64, Ok(value), || format!("x = {:?}", x.as_slice()))?;
         }
     }
     // The points are rounded as well, d terms each, and a quadratic doubles what they lost.

@@ -100,6 +100,7 @@ impl GridPosterior {
                 found: "none".into(),
             });
         }
+        let ln_joint = |theta: &DVector<f64>| ln_density("the log joint density", ln_joint(theta), theta);
         let axes: Vec<Axis> = axes.iter().map(|(range, cells)| Axis::new(range, *cells)).collect::<Result<_>>()?;
         let fine = evaluate(&axes, &ln_joint)?;
         let coarser: Vec<Axis> = axes.iter().map(Axis::coarser).collect();
@@ -207,17 +208,15 @@ fn ln_integral(axes: &[Axis], values: &[f64]) -> f64 {
     ln_sum_exp(values) + axes.iter().map(|axis| axis.width.ln()).sum::<f64>()
 }
 
-fn evaluate<T: Integrand>(axes: &[Axis], ln_joint: &(impl Fn(&DVector<f64>) -> T + Sync)) -> Result<Vec<f64>> {
+// By reference: the threads' machinery is compiled here, once, and not with each joint density.
+fn evaluate(axes: &[Axis], ln_joint: &(dyn Fn(&DVector<f64>) -> Result<f64> + Sync)) -> Result<Vec<f64>> {
     let cells = axes.iter().try_fold(1, |product: usize, axis| product.checked_mul(axis.cells));
     let Some(cells) = cells.filter(|&cells| cells <= MOST_CELLS) else {
         let value = axes.iter().map(|axis| axis.cells as f64).product();
         let domain = "at most 2²⁷; take fewer, or in more than a few dimensions importance sampling";
         return Err(Error::Domain { what: "the number of the grid's cells", value, domain });
     };
-    let value = |cell| {
-        let theta = midpoint(axes, cell);
-        ln_density("the log joint density", ln_joint(&theta), &theta)
-    };
+    let value = |cell| ln_joint(&midpoint(axes, cell));
     let values: Result<Vec<f64>> = (0..cells).into_par_iter().map(value).collect();
     // Of several errors a parallel run gives any; this is the first.
     values.or_else(|_| (0..cells).map(value).collect())

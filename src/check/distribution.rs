@@ -4,6 +4,12 @@ use super::{Bound, MonteCarlo, Power, Report, Verdict, farthest};
 use crate::monte_carlo::{Generator, chunks, draws};
 use nalgebra::{DMatrix, DVector};
 
+/// A closed form by reference, so that all around it is compiled here, once, and not with each closed form and sampler.
+type ByReference<'a> = &'a dyn Fn(f64) -> f64;
+
+/// The same in several dimensions.
+type JointByReference<'a> = &'a dyn Fn(&DVector<f64>) -> f64;
+
 /// A distribution function F(a) = P(X ≤ a) in one dimension against the share F_N(a) of random samples that are at most a, at all a
 /// at once: refuted if sup |F_N − F| exceeds Massart's radius ([`Bound::Massart`]).
 ///
@@ -40,21 +46,28 @@ impl<F: Fn(f64) -> f64> DistributionFunction<'_, F> {
     /// Draws the samples, in parallel and from the check's own seed, and gives the verdict; it stands if that is
     /// [`Verdict::Consistent`].
     pub fn check(&self, sample: impl Fn(&mut Generator) -> f64 + Sync) -> Report {
-        self.report(Verdict::Consistent, sample)
+        self.by_reference().report(Verdict::Consistent, &sample)
     }
 
     /// The same for a formula that is known to be wrong; it stands if the verdict is [`Verdict::Refuted`].
     pub fn expect_refuted(&self, sample: impl Fn(&mut Generator) -> f64 + Sync) -> Report {
-        self.report(Verdict::Refuted, sample)
+        self.by_reference().report(Verdict::Refuted, &sample)
     }
 
-    fn report(&self, expected: Verdict, sample: impl Fn(&mut Generator) -> f64 + Sync) -> Report {
+    fn by_reference(&self) -> DistributionFunction<'_, ByReference<'_>> {
+        let Self { claim, name, power, samples, .. } = *self;
+        DistributionFunction { claim, name, closed_form: &self.closed_form, power, samples }
+    }
+}
+
+impl DistributionFunction<'_, ByReference<'_>> {
+    fn report(&self, expected: Verdict, sample: &(dyn Fn(&mut Generator) -> f64 + Sync)) -> Report {
         let Self { claim, name, power, samples, .. } = *self;
         let test = MonteCarlo { claim, name, closed_form: f64::NAN, bound: Bound::Massart, power, samples };
         let drawn = draws(&test.seed(), samples, sample);
         let (estimate, closed_form) = match drawn {
             Ok(drawn) if drawn.is_empty() => (0.0, 0.0),
-            Ok(drawn) if drawn.iter().all(|x| x.is_finite()) => farthest_at_jumps(drawn, &self.closed_form),
+            Ok(drawn) if drawn.iter().all(|x| x.is_finite()) => farthest_at_jumps(drawn, self.closed_form),
             _ => (f64::NAN, f64::NAN),
         };
         MonteCarlo { closed_form, ..test }.against(estimate, f64::NAN, expected)
@@ -112,15 +125,22 @@ impl<F: Fn(&DVector<f64>) -> f64> JointDistributionFunction<'_, F> {
     /// Draws the samples, in parallel and from the check's own seed, and gives the verdict; it stands if that is
     /// [`Verdict::Consistent`]. A sample that is not of length d makes it [`Verdict::NonFinite`].
     pub fn check(&self, sample: impl Fn(&mut Generator) -> DVector<f64> + Sync) -> Report {
-        self.report(Verdict::Consistent, sample)
+        self.by_reference().report(Verdict::Consistent, &sample)
     }
 
     /// The same for a formula that is known to be wrong; it stands if the verdict is [`Verdict::Refuted`].
     pub fn expect_refuted(&self, sample: impl Fn(&mut Generator) -> DVector<f64> + Sync) -> Report {
-        self.report(Verdict::Refuted, sample)
+        self.by_reference().report(Verdict::Refuted, &sample)
     }
 
-    fn report(&self, expected: Verdict, sample: impl Fn(&mut Generator) -> DVector<f64> + Sync) -> Report {
+    fn by_reference(&self) -> JointDistributionFunction<'_, JointByReference<'_>> {
+        let Self { claim, name, points, power, samples, .. } = *self;
+        JointDistributionFunction { claim, name, closed_form: &self.closed_form, points, power, samples }
+    }
+}
+
+impl JointDistributionFunction<'_, JointByReference<'_>> {
+    fn report(&self, expected: Verdict, sample: &(dyn Fn(&mut Generator) -> DVector<f64> + Sync)) -> Report {
         let Self { claim, name, power, samples, .. } = *self;
         let bound = match self.points.ncols() {
             1 => Bound::Massart,
@@ -132,7 +152,7 @@ impl<F: Fn(&DVector<f64>) -> f64> JointDistributionFunction<'_, F> {
             _ if samples == 0 => (0.0, 0.0),
             Some(counts) if !self.points.iter().any(|a| a.is_nan()) => {
                 let shares = counts.iter().map(|&count| count as f64 / samples as f64);
-                farthest(shares.zip(points.iter().map(&self.closed_form)))
+                farthest(shares.zip(points.iter().map(self.closed_form)))
             }
             _ => (f64::NAN, f64::NAN),
         };

@@ -37,15 +37,16 @@ impl MonteCarlo<'_> {
     /// Draws the samples, in parallel and from the check's own seed, and gives the verdict; it stands if that is
     /// [`Verdict::Consistent`].
     pub fn check(&self, sample: impl Fn(&mut Generator) -> f64 + Sync) -> Report {
-        self.report(Verdict::Consistent, sample)
+        self.report(Verdict::Consistent, &sample)
     }
 
     /// The same for a formula that is known to be wrong; it stands if the verdict is [`Verdict::Refuted`].
     pub fn expect_refuted(&self, sample: impl Fn(&mut Generator) -> f64 + Sync) -> Report {
-        self.report(Verdict::Refuted, sample)
+        self.report(Verdict::Refuted, &sample)
     }
 
-    fn report(&self, expected: Verdict, sample: impl Fn(&mut Generator) -> f64 + Sync) -> Report {
+    // By reference, so that the machinery is compiled here, once, and not with each sampler.
+    fn report(&self, expected: Verdict, sample: &(dyn Fn(&mut Generator) -> f64 + Sync)) -> Report {
         if let Some(a) = self.bound.influence(self.samples, self.power.false_alarm) {
             let drawn = draws(&self.seed(), self.samples, sample);
             return self.against(drawn.map_or(f64::NAN, |drawn| catoni::mean(&drawn, a)), f64::NAN, expected);

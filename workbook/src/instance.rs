@@ -8,7 +8,8 @@
 //! ```text
 //! <target>/kernel/cargo/       what passes for CARGO_HOME, see `cargo`
 //! <target>/kernel/lock         held while the prepared directory is built or copied
-//! <target>/kernel/prepared/    a workspace: the dependencies as its root package, the cells' package `ctx` as its member
+//! <target>/kernel/prepared/    a workspace: its root package has the dependencies and what most cells would compile anew,
+//!                              the cells' package `ctx` is its member
 //! <target>/kernel/running/*/   the copies
 //! ```
 
@@ -23,6 +24,9 @@ use std::time::{Duration, SystemTime};
 
 /// Tells this program, started anew for the kernel, where to work.
 const INSTANCE: &str = "GENERATIVE_MODELS_KERNEL";
+
+/// The source of the crate `prepared`, see there.
+const SHARED: &str = include_str!("../assets/prepared.rs");
 
 /// How often a waiting process looks up.
 const TICK: Duration = Duration::from_millis(20);
@@ -209,7 +213,7 @@ fn lay_out(prepared: &Path) -> Result<()> {
         "[package]\nname = \"ctx\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n[lib]\ncrate-type = [\"cdylib\"]\n";
     fs::create_dir_all(prepared.join("ctx/src"))?;
     for (file, contents) in
-        [("Cargo.toml", manifest.as_str()), ("lib.rs", ""), ("ctx/Cargo.toml", cells), ("ctx/src/lib.rs", "")]
+        [("Cargo.toml", manifest.as_str()), ("lib.rs", SHARED), ("ctx/Cargo.toml", cells), ("ctx/src/lib.rs", "")]
     {
         write_if_changed(&prepared.join(file), contents)?;
     }
@@ -224,8 +228,8 @@ fn profile() -> Result<String> {
     let packages = manifest.get("profile").and_then(|p| p.get("dev")).and_then(|p| p.get("package"));
     let packages = packages.and_then(toml::Value::as_table);
     let mut packages = packages.context("Cargo.toml has no [profile.dev.package] tables")?.clone();
-    // At level 0 most cells compile in half the time, and loops over draws run for four times as long.
-    let mut dev: toml::Table = "opt-level = 1\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\n".parse()?;
+    // Most cells run for less time than they compile. Their loops are made faster where a cell is built, see `rebuild`.
+    let mut dev: toml::Table = "opt-level = 0\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\n".parse()?;
     // Nothing of it is compiled again, and it is too little for two threads.
     packages.insert("ctx".to_owned(), "incremental = false\ncodegen-units = 1\n".parse::<toml::Table>()?.into());
     dev.insert("package".to_owned(), packages.into());

@@ -82,9 +82,9 @@ impl Kernel {
     /// cells before left unsaid is returned.
     pub fn clear(&mut self, dir: &Path) -> Result<Vec<String>> {
         std::env::set_current_dir(dir).with_context(|| format!("{} is not a folder to work in", dir.display()))?;
-        let mut last = self.command(":clear")?;
+        let mut last = self.command(":clear", LAST_GRACE)?;
         self.context.reset_config();
-        self.command(":load_config --quiet")?;
+        self.command(":load_config --quiet", Duration::ZERO)?;
         if !last.reports.is_empty() {
             last.stderr.push("a check reported after its cell had ended".to_owned());
         }
@@ -97,8 +97,8 @@ impl Kernel {
         self.instance.remove();
     }
 
-    fn command(&mut self, command: &str) -> Result<Execution> {
-        let execution = self.evaluate(command, Duration::from_secs(60), LAST_GRACE);
+    fn command(&mut self, command: &str, grace: Duration) -> Result<Execution> {
+        let execution = self.evaluate(command, Duration::from_secs(60), grace);
         match execution.error {
             Some(error) if !interrupt::requested() => bail!("the kernel does not take {command}: {error}"),
             _ => Ok(execution),

@@ -4,6 +4,9 @@
 //! longer than the compiler may work. So the compiler's command is kept as Cargo gave it, with the state of all that it depends on
 //! but the cell's source. While that state stands, the same command is run again, and what it says is passed on as Cargo would.
 //! After anything else that changed, and where the compiler fails by more than errors in the code, Cargo builds.
+//!
+//! A cell without optimisation is given two things besides, which Cargo does not know. Where the compiler does not take them, Cargo
+//! builds without.
 
 use crate::cargo;
 use anyhow::{Context, Result};
@@ -16,7 +19,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Output};
 use std::time::SystemTime;
 
 /// Tells the compiler's wrapper where to leave the command that compiles a cell.
@@ -24,6 +27,14 @@ const COMMAND_FILE: &str = "GENERATIVE_MODELS_RUSTC";
 
 /// The package that evcxr makes of a cell.
 const CELL: &str = "ctx";
+
+/// Iterators and closures are inlined, and what is then without a use goes. So loops run for a quarter of the time, and as less is
+/// left of the code, the whole compiles no slower. A name of a pass may change with the compiler's version.
+const PASSES: &str =
+    "-Cpasses=cgscc(inline,function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg)),globaldce";
+
+/// The crate that has compiled what most cells need, in the folder of what was built.
+const SHARED: &str = "prepared";
 
 /// What Cargo returns if something does not compile.
 const NOT_COMPILED: u8 = 101;
@@ -139,7 +150,7 @@ impl Build {
         self.files.iter().all(|stamp| *stamp == Stamp::of(stamp.0.clone()))
     }
 
-    /// Compiles what the cell's source is now. `None` if Cargo must have a look.
+    /// Builds what the cell's source is now. `None` if Cargo must have a look.
     fn repeat(&self) -> Result<Option<ExitCode>> {
         let (Some((rustc, arguments)), Some(made)) = (self.rustc.arguments.split_first(), self.rustc.made()) else {
             return Ok(None);
@@ -147,22 +158,12 @@ impl Build {
         let shared_object = made.join(format!("{DLL_PREFIX}{CELL}{DLL_SUFFIX}"));
         // The one that Cargo left may be one file with what an earlier cell runs.
         let _ = fs::remove_file(&shared_object);
-        let mut rustc = Command::new(rustc);
-        let output = rustc
-            .args(arguments)
-            .current_dir(&self.rustc.folder)
-            .env_clear()
-            .envs(self.rustc.environment.iter().map(|(name, value)| (name, value)))
-            // They name pipes of the Cargo that was.
-            .env_remove("CARGO_MAKEFLAGS")
-            .env_remove("MAKEFLAGS")
-            .env_remove("MFLAGS")
-            .output()?;
+        let output = self.compile(rustc, arguments, made)?;
         let lines = output.stderr.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
         let said: Vec<Value> = lines.filter(|line: &Value| line["$message_type"] == "diagnostic").collect();
         let code = match output.status.code() {
             Some(0) => ExitCode::SUCCESS,
-            Some(1) if said.iter().any(|message| message["level"] == "error") => ExitCode::from(NOT_COMPILED),
+            Some(1) if said.iter().any(is_error_in_code) => ExitCode::from(NOT_COMPILED),
             _ => return Ok(None),
         };
         let (mut stdout, target) = (std::io::stdout().lock(), json!({"name": CELL}));
@@ -175,6 +176,40 @@ impl Build {
         }
         Ok(Some(code))
     }
+
+    fn compile(&self, rustc: &OsStr, arguments: &[OsString], made: &Path) -> Result<Output> {
+        let mut rustc = Command::new(rustc);
+        rustc
+            .args(arguments)
+            .current_dir(&self.rustc.folder)
+            .env_clear()
+            .envs(self.rustc.environment.iter().map(|(name, value)| (name, value)))
+            // They name pipes of the Cargo that was.
+            .env_remove("CARGO_MAKEFLAGS")
+            .env_remove("MAKEFLAGS")
+            .env_remove("MFLAGS");
+        // Cargo names no level for one without optimisation.
+        if arguments.iter().any(|argument| argument.as_encoded_bytes().starts_with(b"opt-level=")) {
+            return Ok(rustc.output()?);
+        }
+        rustc.arg(PASSES);
+        let shared = made.with_file_name(format!("lib{SHARED}.rlib"));
+        if !shared.exists() {
+            return Ok(rustc.output()?);
+        }
+        let source = self.cargo.folder.join("src/lib.rs");
+        let cell = fs::read_to_string(&source)?;
+        // Behind the cell, where no line of it moves.
+        fs::write(&source, format!("{cell}\nextern crate {SHARED} as _;\n"))?;
+        let output = rustc.arg("--extern").arg([SHARED.as_ref(), shared.as_os_str()].join(OsStr::new("="))).output();
+        fs::write(&source, cell)?;
+        Ok(output?)
+    }
+}
+
+/// Whether the compiler says so, rather than that it does not know what it was asked.
+fn is_error_in_code(message: &Value) -> bool {
+    message["level"] == "error" && message["spans"].as_array().is_some_and(|spans| !spans.is_empty())
 }
 
 /// The files, but for the cell's own source, that a build follows from: the sources of all packages that are a folder, as Cargo lists
@@ -266,12 +301,17 @@ mod tests {
     #[test]
     #[cfg(unix)]
     fn only_errors_in_the_code_are_not_left_to_cargo() {
-        let error = r#"echo '{"$message_type":"diagnostic","level":"error","message":"no"}' >&2; "#;
+        let say = |spans: &str| {
+            format!(r#"echo '{{"$message_type":"diagnostic","level":"error","message":"no","spans":[{spans}]}}' >&2; "#)
+        };
+        let (error, refusal) = (say("{}"), say(""));
         for (script, clear) in [
             ("exit 0".to_owned(), true),
             (format!("{error}exit 1"), true),
             ("echo no such file >&2; exit 1".to_owned(), false),
             (format!("{error}exit 101"), false),
+            (format!("{refusal}exit 1"), false),
+            (format!("{refusal}{error}exit 1"), true),
         ] {
             let (folder, mut rustc) = built();
             let command = ["/bin/sh", "-c", &script].map(OsString::from);
@@ -279,5 +319,33 @@ mod tests {
             let build = build(folder.path(), rustc, SystemTime::now()).unwrap();
             assert_eq!(build.repeat().unwrap().is_some(), clear, "{script}");
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_cell_without_optimisation_is_linked_to_what_is_shared_and_left_as_it_was() {
+        for (level, linked) in [("opt-level=1", false), ("debug-assertions=on", true)] {
+            let (folder, mut rustc) = built();
+            let cell = folder.path().join("ctx/src/lib.rs");
+            fs::create_dir_all(cell.parent().unwrap()).unwrap();
+            fs::write(&cell, "fn of_the_cell() {}").unwrap();
+            fs::write(folder.path().join("debug").join(format!("lib{SHARED}.rlib")), "").unwrap();
+            let script = format!("grep -q 'extern crate {SHARED}' {}", cell.display());
+            rustc.arguments.splice(..1, ["/bin/sh", "-c", &script, level].map(OsString::from));
+            let build = build(folder.path(), rustc, SystemTime::now()).unwrap();
+            assert_eq!(build.repeat().unwrap().is_some(), linked, "{level}");
+            assert_eq!(fs::read_to_string(cell).unwrap(), "fn of_the_cell() {}");
+        }
+    }
+
+    #[test]
+    fn this_compiler_knows_the_passes() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("lib.rs");
+        fs::write(&source, "#[unsafe(no_mangle)] pub extern \"C\" fn sum() -> i32 { (1..9).map(|i| i * i).sum() }")
+            .unwrap();
+        let mut rustc = Command::new("rustc");
+        rustc.args([PASSES, "--edition=2024", "--crate-type=rlib", "--out-dir"]).arg(folder.path()).arg(source);
+        assert!(rustc.status().unwrap().success(), "cells are compiled twice: {PASSES}");
     }
 }
