@@ -41,7 +41,7 @@ fn main() {
             move || kl_by_monte_carlo("benchmark", n, &q, &p).unwrap().mean()
         }));
     }
-    for d in [2, 20, 200] {
+    for d in [1, 2, 20, 200] {
         works.push(work(format!("KL d={d}"), move || {
             let (q, p) = (normal(d, 0.0, 0.5), normal(d, 0.1, 0.3));
             move || kl(&q, &p).unwrap()

@@ -33,9 +33,12 @@ def sample(n, d):
     (mean, covariance), rng = normal(d, 0.0, 0.5), np.random.default_rng(0)
 
     def numpy():
+        return rng.multivariate_normal(mean, covariance, n)[0, 0] * np.nan
+
+    def by_cholesky():
         return rng.multivariate_normal(mean, covariance, n, method="cholesky")[0, 0] * np.nan
 
-    return {"NumPy": numpy}
+    return {"NumPy": numpy, "by Cholesky": by_cholesky}
 
 
 def ln_pdf(n, d):
@@ -76,4 +79,4 @@ def kl(d):
 
 WORKS = {f"{work.__name__} {n}×{d}": (lambda work=work, n=n, d=d: work(n, d)) for n, d in SHAPES for work in [fit, sample, ln_pdf]}
 WORKS |= {f"Monte Carlo KL {n}×{d}": (lambda n=n, d=d: monte_carlo_kl(n, d)) for n, d in [(10_000_000, 2), (1_000_000, 20)]}
-WORKS |= {f"KL d={d}": (lambda d=d: kl(d)) for d in [2, 20, 200]}
+WORKS |= {f"KL d={d}": (lambda d=d: kl(d)) for d in [1, 2, 20, 200]}

@@ -17,9 +17,14 @@ pub fn work<F: FnMut() -> f64 + 'static>(name: impl Into<String>, prepare: impl 
     Work { name: name.into(), prepare: Box::new(move || Box::new(prepare())) }
 }
 
-/// With the argument `serve`: for each line "calls name" on standard input the seconds that one call took, and its number.
+/// With the argument `serve`: for each line "calls name" on standard input the seconds that one call took, and its number. With
+/// `names`: the works' names.
 pub fn run(works: &[Work]) {
-    if std::env::args().any(|argument| argument == "serve") { serve(works) } else { measure(works) }
+    match std::env::args().nth(1).as_deref() {
+        Some("serve") => serve(works),
+        Some("names") => works.iter().for_each(|work| println!("{}", work.name)),
+        _ => measure(works),
+    }
 }
 
 fn serve(works: &[Work]) {
