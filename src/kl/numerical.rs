@@ -257,7 +257,7 @@ pub fn kl_by_monte_carlo<X: Point>(
     same_length("the second distribution's points", q.dim(), p.dim())?;
     let of_chunk = |rng: &mut Generator, length| {
         let ratios = ln_ratios_at_samples(q, p, length, rng);
-        (Estimate::of(&ratios), ratios.iter().any(|&ratio| ratio == f64::INFINITY))
+        (Estimate::of(&ratios), ratios.contains(&f64::INFINITY))
     };
     let merge = |(a, infinite): (Estimate, bool), (b, too)| (a.merge(b), infinite | too);
     let (estimate, infinite) = chunks(name, samples, of_chunk).fold((Estimate::default(), false), merge);
