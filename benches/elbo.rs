@@ -2,10 +2,10 @@
 //!
 //! What is timed is 100 steps. The number that the peers must agree with is the ELBO that a long ascent finds, made beforehand.
 
-mod work;
+mod works;
 
 use generative_models::prelude::*;
-use work::{Work, work};
+use works::{Work, work};
 
 /// A thousand digits: is it 5 or more, by nine pixels and an intercept?
 fn logistic() -> Result<LogisticRegression> {
@@ -60,7 +60,7 @@ where
 }
 
 fn main() {
-    work::run(&[
+    works::run(&[
         regression("mean field", MeanField::standard),
         regression("full rank", FullRank::standard),
         factors(2, "closed form", Analytic),

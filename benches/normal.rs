@@ -1,9 +1,9 @@
 //! The normal distribution in d dimensions: fit, samples, log densities, divergences.
 
-mod work;
+mod works;
 
 use generative_models::prelude::*;
-use work::{Work, work};
+use works::{Work, work};
 
 /// N and d.
 const SHAPES: [(usize, usize); 3] = [(1_000_000, 8), (200_000, 64), (20_000, 256)];
@@ -47,5 +47,5 @@ fn main() {
             move || kl(&q, &p).unwrap()
         }));
     }
-    work::run(&works);
+    works::run(&works);
 }

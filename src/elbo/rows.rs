@@ -5,9 +5,8 @@
 //! once everywhere. It is one instruction on any processor of the last ten years, and slow on those before. Which instructions run
 //! is decided at run time.
 
-use crate::gaussian::{LANES, Lanes};
+use crate::gaussian::{LANES, Lanes, dispatch};
 use nalgebra::{Const, DMatrix, DVector, Dyn};
-use pulp::Arch;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -100,10 +99,10 @@ fn add_multiple<const N: usize>(y: &mut [f64; N], a: f64, x: &[f64; N]) {
 /// Y ← XB + Y for rows X and Y, two columns of B at a time.
 pub(super) fn add_product(y: &mut [Lanes], x: &[Lanes], b: &DMatrix<f64>) {
     let (d, k) = b.shape();
-    Arch::new().dispatch(
+    dispatch(
+        (y, x, b),
         #[inline(always)]
-        move || {
-            let y = y;
+        |(y, x, b): (&mut [Lanes], &[Lanes], &DMatrix<f64>)| {
             for (y, x) in y.chunks_exact_mut(k.max(1)).zip(x.chunks_exact(d.max(1))) {
                 let (mut pairs, columns) = (y.chunks_exact_mut(2), b.as_slice().chunks_exact(2 * d));
                 let last = columns.remainder();
@@ -137,11 +136,10 @@ pub(super) fn product(x: &[Lanes], b: &DMatrix<f64>) -> Vec<Lanes> {
 /// XᵀY for rows X and Y with d and k entries.
 pub(super) fn product_over_rows(x: &[Lanes], d: usize, y: &[Lanes], k: usize) -> DMatrix<f64> {
     let mut sums = vec![[0.0; PARTIAL]; d * k];
-    let partial = &mut sums;
-    Arch::new().dispatch(
+    dispatch(
+        (&mut sums[..], x, y),
         #[inline(always)]
-        move || {
-            let partial = partial;
+        |(partial, x, y): (&mut [[f64; PARTIAL]], &[Lanes], &[Lanes])| {
             for (x, y) in x.chunks((BATCH * d).max(1)).zip(y.chunks((BATCH * k).max(1))) {
                 for i in (0..d / 2 * 2).step_by(2) {
                     add_tiles::<2>(partial, (x, d, i), (y, k));

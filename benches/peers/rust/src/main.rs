@@ -1,7 +1,7 @@
 //! The works of benches/normal.rs in statrs and rv, where they have them. Each sample is a vector of its own, as they take it.
 
-#[path = "../../../work/mod.rs"]
-mod work;
+#[path = "../../../works/mod.rs"]
+mod works;
 
 use nalgebra::DVector;
 use nalgebra_of_rv as of_rv;
@@ -10,7 +10,7 @@ use rand::distr::Distribution;
 use rand_chacha::ChaCha8Rng;
 use rv::prelude::{Gaussian, HasDensity, KlDivergence, MvGaussian, Sampleable};
 use statrs::distribution::{Continuous, MultivariateNormal};
-use work::{Work, work};
+use works::{Work, work};
 
 const SHAPES: [(usize, usize); 3] = [(1_000_000, 8), (200_000, 64), (20_000, 256)];
 
@@ -59,5 +59,5 @@ fn main() {
         let (q, p) = (Gaussian::new(0.0, 1.0).unwrap(), Gaussian::new(0.1, 1.0).unwrap());
         move || std::hint::black_box(&q).kl(std::hint::black_box(&p))
     }));
-    work::run(&works);
+    works::run(&works);
 }
