@@ -12,9 +12,7 @@ use crate::monte_carlo::Generator;
 pub(crate) use cdf::normal_mass;
 use cholesky::{check_symmetric, cholesky};
 pub(crate) use cholesky::{rank, variance_inflation};
-pub(crate) use lanes::{
-    LANES, Lanes, LowerTriangle, PANEL, ROWS, add_products, dispatch, squared_norms, sum, sum_around,
-};
+pub(crate) use lanes::{LANES, Lanes, LowerTriangle, PANEL, ROWS, add_products, squared_norms, sum, sum_around};
 use nalgebra::{DMatrix, DVector, RowDVector};
 use rand::{Rng, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};

@@ -3,8 +3,9 @@
 use super::model::{Joint, Model, NormalPrior, check_latent, column};
 use super::rows::{Rows, product, product_over_rows};
 use crate::error::{Result, finite_matrix, in_range};
-use crate::gaussian::{Density, Gaussian, LANES, Lanes, dispatch, same_length};
+use crate::gaussian::{Density, Gaussian, LANES, Lanes, same_length};
 use nalgebra::{DMatrix, DVector};
+use pulp::Arch;
 use std::f64::consts::{LN_2, LOG2_E};
 
 /// Bayesian logistic regression: yₙ is 1 with probability 1/(1 + e^(−xₙᵀz)) and otherwise 0, with a normal prior of the coefficients
@@ -87,10 +88,11 @@ fn ln_sigmoids(t: &mut [Lanes], columns: usize) -> Vec<f64> {
     // ln σ(t) = min(t, 0) − ln(1 + e) with e = e^(−|t|), which does not cancel. What the product of many 1 + e exceeds 1 by does
     // not either: one logarithm serves all rows of a piece, whose product stays within range.
     let (mut below, mut excess) = (vec![[0.0; LANES]; columns], vec![[0.0; LANES]; columns]);
-    dispatch(
-        (t, &mut below[..], &mut excess[..]),
+    let sums = (&mut below, &mut excess);
+    Arch::new().dispatch(
         #[inline(always)]
-        |(t, below, excess): (&mut [Lanes], &mut [Lanes], &mut [Lanes])| {
+        move || {
+            let (below, excess) = sums;
             for t in t.chunks_exact_mut(below.len().max(1)) {
                 let sums = below.as_flattened_mut().iter_mut().zip(excess.as_flattened_mut());
                 for (t, (below, excess)) in t.as_flattened_mut().iter_mut().zip(sums) {

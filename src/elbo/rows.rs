@@ -5,8 +5,9 @@
 //! once everywhere. It is one instruction on any processor of the last ten years, and slow on those before. Which instructions run
 //! is decided at run time.
 
-use crate::gaussian::{LANES, Lanes, dispatch};
+use crate::gaussian::{LANES, Lanes};
 use nalgebra::{Const, DMatrix, DVector, Dyn};
+use pulp::Arch;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -99,10 +100,10 @@ fn add_multiple<const N: usize>(y: &mut [f64; N], a: f64, x: &[f64; N]) {
 /// Y ← XB + Y for rows X and Y, two columns of B at a time.
 pub(super) fn add_product(y: &mut [Lanes], x: &[Lanes], b: &DMatrix<f64>) {
     let (d, k) = b.shape();
-    dispatch(
-        (y, x, b),
+    Arch::new().dispatch(
         #[inline(always)]
-        |(y, x, b): (&mut [Lanes], &[Lanes], &DMatrix<f64>)| {
+        move || {
+            let y = y;
             for (y, x) in y.chunks_exact_mut(k.max(1)).zip(x.chunks_exact(d.max(1))) {
                 let (mut pairs, columns) = (y.chunks_exact_mut(2), b.as_slice().chunks_exact(2 * d));
                 let last = columns.remainder();
@@ -136,10 +137,11 @@ pub(super) fn product(x: &[Lanes], b: &DMatrix<f64>) -> Vec<Lanes> {
 /// XᵀY for rows X and Y with d and k entries.
 pub(super) fn product_over_rows(x: &[Lanes], d: usize, y: &[Lanes], k: usize) -> DMatrix<f64> {
     let mut sums = vec![[0.0; PARTIAL]; d * k];
-    dispatch(
-        (&mut sums[..], x, y),
+    let partial = &mut sums;
+    Arch::new().dispatch(
         #[inline(always)]
-        |(partial, x, y): (&mut [[f64; PARTIAL]], &[Lanes], &[Lanes])| {
+        move || {
+            let partial = partial;
             for (x, y) in x.chunks((BATCH * d).max(1)).zip(y.chunks((BATCH * k).max(1))) {
                 for i in (0..d / 2 * 2).step_by(2) {
                     add_tiles::<2>(partial, (x, d, i), (y, k));

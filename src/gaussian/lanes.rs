@@ -219,7 +219,7 @@ pub(crate) fn sum_around(values: &[f64], center: f64) -> f64 {
 /// f(x), compiled for the widest registers that there are. (pulp takes closures, too, as `FnOnce`; but what calls such a closure if it
 /// is `Fn` or `FnMut` is not inlined, and so not compiled for them. What a loop uses should come with x: a closure's own variables are
 /// read anew after each write.)
-pub(crate) fn dispatch<A, T>(x: A, f: impl FnMut(A) -> T) -> T {
+fn dispatch<A, T>(x: A, f: impl FnMut(A) -> T) -> T {
     struct Call<A, F>(A, F);
     impl<A, T, F: FnMut(A) -> T> WithSimd for Call<A, F> {
         type Output = T;
