@@ -2,6 +2,7 @@
 
 mod book;
 mod cargo;
+mod cell;
 mod claims;
 mod cli;
 mod compare;

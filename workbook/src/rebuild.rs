@@ -5,10 +5,10 @@
 //! but the cell's source. While that state stands, the same command is run again, and what it says is passed on as Cargo would.
 //! After anything else that changed, and where the compiler fails by more than errors in the code, Cargo builds.
 //!
-//! A cell without optimisation is given two things besides, which Cargo does not know. Where the compiler does not take them, Cargo
-//! builds without.
+//! The compiler gets what the cell uses of its source, see [`cell`]. A cell without optimisation is given two things besides, which
+//! Cargo does not know. Where the compiler does not take them, Cargo builds without.
 
-use crate::cargo;
+use crate::{cargo, cell};
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -158,10 +158,21 @@ impl Build {
         let shared_object = made.join(format!("{DLL_PREFIX}{CELL}{DLL_SUFFIX}"));
         // The one that Cargo left may be one file with what an earlier cell runs.
         let _ = fs::remove_file(&shared_object);
-        let output = self.compile(rustc, arguments, made)?;
-        let lines = output.stderr.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-        let said: Vec<Value> = lines.filter(|line: &Value| line["$message_type"] == "diagnostic").collect();
-        let code = match output.status.code() {
+        let source = self.cargo.folder.join("src/lib.rs");
+        let cell = fs::read_to_string(&source)?;
+        let compile = |text: &str| {
+            let output = self.compile(rustc, arguments, made, &source, text)?;
+            let lines = output.stderr.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+            let said: Vec<Value> = lines.filter(|line: &Value| line["$message_type"] == "diagnostic").collect();
+            anyhow::Ok((output.status, said))
+        };
+        let (mut status, mut said) = compile(&cell::lean(&cell))?;
+        // A name that a macro puts together is no word of the cell.
+        if said.iter().any(|message| message["code"]["code"] == "E0425") {
+            (status, said) = compile(&cell)?;
+        }
+        fs::write(&source, cell)?;
+        let code = match status.code() {
             Some(0) => ExitCode::SUCCESS,
             Some(1) if said.iter().any(is_error_in_code) => ExitCode::from(NOT_COMPILED),
             _ => return Ok(None),
@@ -170,14 +181,15 @@ impl Build {
         for message in said {
             writeln!(stdout, "{}", json!({"reason": "compiler-message", "target": target, "message": message}))?;
         }
-        if output.status.success() {
+        if status.success() {
             let artefact = json!({"reason": "compiler-artifact", "target": target, "filenames": [shared_object]});
             writeln!(stdout, "{artefact}")?;
         }
         Ok(Some(code))
     }
 
-    fn compile(&self, rustc: &OsStr, arguments: &[OsString], made: &Path) -> Result<Output> {
+    /// Compiles a text in place of the cell's source, which the caller puts back.
+    fn compile(&self, rustc: &OsStr, arguments: &[OsString], made: &Path, source: &Path, text: &str) -> Result<Output> {
         let mut rustc = Command::new(rustc);
         rustc
             .args(arguments)
@@ -188,22 +200,19 @@ impl Build {
             .env_remove("CARGO_MAKEFLAGS")
             .env_remove("MAKEFLAGS")
             .env_remove("MFLAGS");
-        // Cargo names no level for one without optimisation.
-        if arguments.iter().any(|argument| argument.as_encoded_bytes().starts_with(b"opt-level=")) {
-            return Ok(rustc.output()?);
-        }
-        rustc.arg(PASSES);
         let shared = made.with_file_name(format!("lib{SHARED}.rlib"));
-        if !shared.exists() {
-            return Ok(rustc.output()?);
+        let mut text = text.to_owned();
+        // Cargo names no level for one without optimisation.
+        if !arguments.iter().any(|argument| argument.as_encoded_bytes().starts_with(b"opt-level=")) {
+            rustc.arg(PASSES);
+            if shared.exists() {
+                rustc.arg("--extern").arg([SHARED.as_ref(), shared.as_os_str()].join(OsStr::new("=")));
+                // Behind the cell, where no line of it moves.
+                text += &format!("\nextern crate {SHARED} as _;\n");
+            }
         }
-        let source = self.cargo.folder.join("src/lib.rs");
-        let cell = fs::read_to_string(&source)?;
-        // Behind the cell, where no line of it moves.
-        fs::write(&source, format!("{cell}\nextern crate {SHARED} as _;\n"))?;
-        let output = rustc.arg("--extern").arg([SHARED.as_ref(), shared.as_os_str()].join(OsStr::new("="))).output();
-        fs::write(&source, cell)?;
-        Ok(output?)
+        fs::write(source, text)?;
+        Ok(rustc.output()?)
     }
 }
 
