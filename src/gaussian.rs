@@ -49,6 +49,41 @@ pub trait Density {
         let values: Result<Vec<f64>> = data.row_iter().map(|row| self.ln_pdf(&row.transpose())).collect();
         Ok(DVector::from_vec(values?))
     }
+
+    /// n samples as the rows of an n×d matrix: those that [`sample`](Distribution::sample) draws, one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if a sample has another length than d.
+    fn sample_rows<X: Point>(&self, n: usize, rng: &mut Generator) -> Result<DMatrix<f64>>
+    where
+        Self: Distribution<X> + Sized,
+    {
+        let mut points = Vec::with_capacity(n * self.dim());
+        for _ in 0..n {
+            let x = self.sample(rng).into_point();
+            same_length("the sample", self.dim(), x.len())?;
+            points.extend_from_slice(x.as_slice());
+        }
+        Ok(DMatrix::from_vec(self.dim(), n, points).transpose())
+    }
+}
+
+/// What a sampler draws: a number or a vector.
+pub trait Point {
+    /// It as a vector.
+    fn into_point(self) -> DVector<f64>;
+}
+
+impl Point for f64 {
+    fn into_point(self) -> DVector<f64> {
+        DVector::from_element(1, self)
+    }
+}
+
+impl Point for DVector<f64> {
+    fn into_point(self) -> DVector<f64> {
+        self
+    }
 }
 
 /// The normal distribution N(μ, Σ) on ℝᵈ,
@@ -335,7 +370,7 @@ impl Gaussian {
 
     /// μ + L z into the rows that these columns have, z drawn row by row.
     fn draw<R: Rng + ?Sized>(&self, factor: &LowerTriangle, columns: &mut [&mut [f64]], rng: &mut R) {
-        let (d, n) = (self.dim(), columns[0].len());
+        let (d, n) = (self.dim(), columns.first().map_or(0, |column| column.len()));
         for start in (0..n).step_by(ROWS) {
             let rows = start..n.min(start + ROWS);
             let mut z = factor.blocks(rows.len());
@@ -409,6 +444,14 @@ impl Density for Gaussian {
             finite_matrix("the data", data)?;
         }
         Ok(ln_pdf)
+    }
+
+    /// The same samples many at once.
+    fn sample_rows<X: Point>(&self, n: usize, rng: &mut Generator) -> Result<DMatrix<f64>> {
+        let mut samples = DMatrix::zeros(n, self.dim());
+        let mut columns: Vec<&mut [f64]> = samples.as_mut_slice().chunks_mut(n.max(1)).collect();
+        self.draw(&LowerTriangle::new(&self.factor), &mut columns, rng);
+        Ok(samples)
     }
 }
 
@@ -743,6 +786,20 @@ mod tests {
         };
         let one = run(1);
         assert!(one == run(2) && one == run(7));
+    }
+
+    #[test]
+    fn rows_are_the_samples_one_after_the_other() {
+        for d in [1, 2, 7, 20] {
+            let mut generator = rng("rows");
+            let random = DMatrix::<f64>::from_fn(d, 2 * d, |_, _| StandardNormal.sample(&mut generator));
+            let covariance = &random * random.transpose() + DMatrix::<f64>::identity(d, d);
+            let p = Gaussian::new(DVector::from_element(d, 3.0), covariance).unwrap();
+            let rows = p.sample_rows(150, &mut rng("the same")).unwrap();
+            let mut rng = rng("the same");
+            assert!(rows.row_iter().all(|row| row.transpose() == p.sample(&mut rng)), "d = {d}");
+        }
+        assert_eq!(example().sample_rows(0, &mut rng("none")).unwrap().nrows(), 0);
     }
 
     #[test]

@@ -38,7 +38,7 @@ use nalgebra::DMatrix;
 use std::f64::consts::PI;
 
 pub use numerical::{
-    Point, kl_by_monte_carlo, kl_by_quadrature, total_variation_by_monte_carlo, total_variation_by_quadrature,
+    kl_by_monte_carlo, kl_by_quadrature, total_variation_by_monte_carlo, total_variation_by_quadrature,
 };
 pub use total_variation::{TotalVariation, total_variation};
 

@@ -1,10 +1,10 @@
 //! Divergences without a closed form: quadrature on the line, and Monte Carlo.
 
 use crate::error::{Error, Result};
-use crate::gaussian::{Density, same_length};
+use crate::gaussian::{Density, Point, same_length};
 use crate::monte_carlo::{Estimate, Generator, chunks};
 use crate::quadrature::{Quadrature, check_line, integrate, integrate_half_line};
-use nalgebra::{DMatrix, DVector};
+use nalgebra::DVector;
 use rand_distr::Distribution;
 use std::cmp::Ordering;
 
@@ -214,24 +214,6 @@ impl Pieces {
     }
 }
 
-/// What a sampler draws: a number or a vector.
-pub trait Point {
-    /// It as a vector.
-    fn into_point(self) -> DVector<f64>;
-}
-
-impl Point for f64 {
-    fn into_point(self) -> DVector<f64> {
-        DVector::from_element(1, self)
-    }
-}
-
-impl Point for DVector<f64> {
-    fn into_point(self) -> DVector<f64> {
-        self
-    }
-}
-
 /// D(q‖p) = E_q ln(q/p), as the mean of ln q(x) − ln p(x) over samples x of q, with its standard error; `name` is the seed, as of [`estimate`](crate::monte_carlo::estimate).
 ///
 /// # Errors
@@ -283,13 +265,7 @@ fn ln_ratios_at_samples<X: Point>(
         let mut ratios = Vec::with_capacity(samples);
         while ratios.len() < samples {
             let count = AT_ONCE.min(samples - ratios.len());
-            let mut points = Vec::with_capacity(count * q.dim());
-            for _ in 0..count {
-                let x = q.sample(rng).into_point();
-                same_length("the sample", q.dim(), x.len())?;
-                points.extend_from_slice(x.as_slice());
-            }
-            let rows = DMatrix::from_vec(q.dim(), count, points).transpose();
+            let rows = q.sample_rows(count, rng)?;
             ratios.extend(&(q.ln_pdf_rows(&rows)? - p.ln_pdf_rows(&rows)?));
         }
         Ok::<_, Error>(ratios)
@@ -332,7 +308,7 @@ mod tests {
     use crate::kl::{kl, total_variation};
     use crate::mixture::Mixture;
     use crate::univariate::Univariate;
-    use nalgebra::dvector;
+    use nalgebra::{DMatrix, dvector};
     use statrs::distribution::{Bernoulli, Beta, Cauchy, Exp, Gamma, Laplace, Normal, Poisson, Uniform};
 
     macro_rules! member {

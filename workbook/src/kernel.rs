@@ -120,23 +120,25 @@ impl Kernel {
         let (running, finished) = bounded::<()>(0);
         let child = self.context.process_handle();
         let (outputs, context) = (&self.outputs, &mut self.context);
-        let (result, killed, stdout, stderr) = std::thread::scope(|scope| {
+        let (result, seconds, killed, stdout, stderr) = std::thread::scope(|scope| {
             let stdout = scope.spawn(|| collect(&outputs.stdout, &finished, Duration::ZERO));
             let stderr = scope.spawn(|| collect(&outputs.stderr, &finished, grace));
             let watch = scope.spawn(|| watch(&child, &finished, limit));
             // If evcxr itself panics, the other threads must still be told to end.
             let result = std::panic::catch_unwind(AssertUnwindSafe(|| context.execute(code)))
                 .unwrap_or_else(|_| Err("the kernel panicked".to_owned().into()));
+            // Nobody who reads a notebook waits for what may still come on standard error.
+            let seconds = begun.elapsed().as_secs_f64();
             drop(running);
             // The threads neither panic nor outlive the cell.
             (
                 result,
+                seconds,
                 watch.join().unwrap_or_default(),
                 stdout.join().unwrap_or_default(),
                 stderr.join().unwrap_or_default(),
             )
         });
-        let seconds = begun.elapsed().as_secs_f64();
         let (display, failure) = match result {
             Ok(outputs) => (outputs.content_by_mime_type.into_iter().collect(), None),
             Err(error) => (BTreeMap::new(), Some(describe(&error, code))),
