@@ -1,17 +1,20 @@
 //! The source of a cell without what it has no use for.
 //!
 //! evcxr gives each cell all functions that were defined before, takes all variables out of its store in front of the cell's own code
-//! and puts them back behind it: late in a notebook the compiler has more to do for these than for the cell. A function, and the lines
-//! for a variable, whose name is no word of the rest go here; the variable stays in the store. No line moves, since evcxr tells by the
-//! line whose fault an error is.
+//! and puts them back behind it: late in a notebook the compiler has more to do for these than for the cell. A function that was
+//! compiled before, and the lines for a variable, whose name is no word of the rest go here; the variable stays in the store. No line
+//! moves, since evcxr tells by the line whose fault an error is.
 
-use ra_ap_syntax::ast::{HasAttrs, HasModuleItem, HasName};
+use ra_ap_syntax::ast::{AnyHasName, HasAttrs, HasModuleItem, HasName};
 use ra_ap_syntax::{AstNode, Edition, SourceFile, ast};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// The calls by which evcxr keeps a variable, and what is behind its name there.
 const VARIABLE: [&str; 3] = ["check_variable::<", "take_variable::<", "put_variable::<"];
+
+/// How the name begins of the function that evcxr calls.
+const CELL: &str = "run_user_code_";
 
 /// What a cell can do without if it does not name it.
 struct Part {
@@ -21,14 +24,13 @@ struct Part {
     is_function: bool,
 }
 
-/// The source without what it does not name, with every line at its place.
-pub fn lean(source: &str) -> String {
-    let file = SourceFile::parse(source, Edition::Edition2024).tree();
-    let functions = file.items().filter_map(|item| match item {
-        ast::Item::Fn(function) => Some(function),
-        _ => None,
-    });
-    let parts: Vec<Part> = functions.flat_map(|function| parts(&function, source)).collect();
+/// The source without what it does not name, with every line at its place. `compiled` is the source of the last cell that was compiled:
+/// a new function must be compiled once, and all of them where a definition is another or gone.
+pub fn lean(source: &str, compiled: &str) -> String {
+    let (definitions, before) = (definitions(source), definitions(compiled));
+    let other = before.iter().any(|(name, definition)| definitions.get(name) != Some(definition));
+    let mut parts: Vec<Part> = items(source).flat_map(|item| parts(&item, source)).collect();
+    parts.retain(|part| !part.is_function || !other && before.contains_key(&part.name));
     let mut rest = String::new();
     let mut end = 0;
     for part in &parts {
@@ -51,24 +53,38 @@ pub fn lean(source: &str) -> String {
     lean
 }
 
-/// What may go of a function: all of it, or the lines for variables if it is the one that evcxr calls. In the order of the source.
-fn parts(function: &ast::Fn, source: &str) -> Vec<Part> {
-    let Some(name) = function.name() else { return Vec::new() };
-    if function.attrs().next().is_none() {
-        let place = function.syntax().text_range().into();
-        return vec![Part { name: name.to_string(), place, is_function: true }];
+fn items(source: &str) -> impl Iterator<Item = ast::Item> {
+    SourceFile::parse(source, Edition::Edition2024).tree().items()
+}
+
+/// What is defined under each name.
+fn definitions(source: &str) -> BTreeMap<String, String> {
+    let named = items(source).filter_map(|item| Some((name(&item)?, item.to_string())));
+    named.filter(|(name, _)| !name.starts_with(CELL)).collect()
+}
+
+fn name(item: &ast::Item) -> Option<String> {
+    Some(AnyHasName::cast(item.syntax().clone())?.name()?.to_string())
+}
+
+/// What may go of an item, in the order of the source: all of a function, or the lines for variables if it is the one that evcxr calls.
+fn parts(item: &ast::Item, source: &str) -> Vec<Part> {
+    let (ast::Item::Fn(function), Some(name)) = (item, name(item)) else { return Vec::new() };
+    let place: Range<usize> = function.syntax().text_range().into();
+    if !name.starts_with(CELL) {
+        // Who knows what an attribute makes of it.
+        let removable = function.attrs().next().is_none();
+        return removable.then_some(Part { name, place, is_function: true }).into_iter().collect();
     }
-    let body: Range<usize> = function.syntax().text_range().into();
-    let mut start = body.start;
-    let lines = source[body].split_inclusive('\n').map(|line| {
-        start += line.len();
-        (start - line.len(), line.trim_end())
+    let mut end = place.start;
+    let lines = source[place].split_inclusive('\n').map(|line| {
+        end += line.len();
+        (end - line.len(), line.trim_end())
     });
-    lines
-        .filter_map(|(start, line)| {
-            Some(Part { name: variable(line)?.to_owned(), place: start..start + line.len(), is_function: false })
-        })
-        .collect()
+    let part = |(start, line): (usize, &str)| {
+        Some(Part { name: variable(line)?.to_owned(), place: start..start + line.len(), is_function: false })
+    };
+    lines.filter_map(part).collect()
 }
 
 /// The variable for whose keeping this line is.
@@ -90,7 +106,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    const CELL: &str = r#"use x::*;
+    const SOURCE: &str = r#"use x::*;
 /// Not used.
 fn far(x: f64) -> f64 {
     near(x)
@@ -121,13 +137,13 @@ evcxr_variable_store
 
     #[test]
     fn what_is_not_named_goes_and_no_line_moves() {
-        let lean = lean(CELL);
-        assert_eq!(lean.lines().count(), CELL.lines().count());
+        let lean = lean(SOURCE, SOURCE);
+        assert_eq!(lean.lines().count(), SOURCE.lines().count());
         let gone = ["far(x", "near(x)\n}\nfn near", "<[f64; 2]>", "Vec<"];
         for text in gone {
-            assert!(CELL.contains(text) && !lean.contains(text), "{text}: {lean}");
+            assert!(SOURCE.contains(text) && !lean.contains(text), "{text}: {lean}");
         }
-        let kept: Vec<(&str, &str)> = CELL.lines().zip(lean.lines()).filter(|(_, kept)| !kept.is_empty()).collect();
+        let kept: Vec<(&str, &str)> = SOURCE.lines().zip(lean.lines()).filter(|(_, kept)| !kept.is_empty()).collect();
         assert!(kept.iter().all(|(line, kept)| line == kept));
         // The import, two functions of four lines, and the cell's own but for the six lines of b and c.
         assert_eq!(kept.len(), 1 + 4 + 18 - 6);
@@ -135,16 +151,28 @@ evcxr_variable_store
 
     #[test]
     fn a_cell_that_names_all_is_kept_as_it_is() {
-        let all = CELL.replace("near(a)", "far(a + b[0] + c.len())");
-        assert_eq!(lean(&all), all);
+        let all = SOURCE.replace("near(a)", "far(a + b[0] + c.len())");
+        assert_eq!(lean(&all, &all), all);
         for text in ["", "fn", "}", "no (code", "fn f() {\n}\n"] {
-            assert_eq!(lean(text).matches('\n').count(), text.matches('\n').count());
+            assert_eq!(lean(text, text).matches('\n').count(), text.matches('\n').count());
         }
     }
 
     #[test]
+    fn what_is_new_is_compiled() {
+        let new = "fn nearer(x: f64) -> f64 { x }\n";
+        assert!(lean(&format!("{new}{SOURCE}"), SOURCE).starts_with(new));
+        assert_eq!(lean(SOURCE, "").matches("fn ").count(), SOURCE.matches("fn ").count());
+        // With another type all that is there may be wrong.
+        let [one, other] = ["struct S;\n", "struct S(f64);\n"].map(|text| format!("{text}{SOURCE}"));
+        assert_eq!(lean(&one, &other).matches("fn ").count(), SOURCE.matches("fn ").count());
+        assert!(lean(&one, &one).matches("fn ").count() < SOURCE.matches("fn ").count());
+    }
+
+    #[test]
     fn lines_of_the_reader_are_no_lines_for_variables() {
-        let cell = CELL.replace("near(a);", "let it = \"evcxr_variable_store.put_variable::<f64>(stringify!(d), d);\"");
-        assert!(lean(&cell).contains("(d), d)"));
+        let cell =
+            SOURCE.replace("near(a);", "let it = \"evcxr_variable_store.put_variable::<f64>(stringify!(d), d);\"");
+        assert!(lean(&cell, &cell).contains("(d), d)"));
     }
 }

@@ -166,10 +166,15 @@ impl Build {
             let said: Vec<Value> = lines.filter(|line: &Value| line["$message_type"] == "diagnostic").collect();
             anyhow::Ok((output.status, said))
         };
-        let (mut status, mut said) = compile(&cell::lean(&cell))?;
+        let compiled = self.cargo.folder.join("target/compiled.rs");
+        let before = fs::read_to_string(&compiled).unwrap_or_default();
+        let (mut status, mut said) = compile(&cell::lean(&cell, &before))?;
         // A name that a macro puts together is no word of the cell.
         if said.iter().any(|message| message["code"]["code"] == "E0425") {
             (status, said) = compile(&cell)?;
+        }
+        if status.success() {
+            fs::write(compiled, &cell)?;
         }
         fs::write(&source, cell)?;
         let code = match status.code() {
@@ -264,6 +269,7 @@ mod tests {
         fs::create_dir_all(&made).unwrap();
         fs::create_dir_all(&sources).unwrap();
         fs::create_dir_all(folder.path().join("ctx/src")).unwrap();
+        fs::create_dir_all(folder.path().join("ctx/target")).unwrap();
         fs::write(folder.path().join("ctx/src/lib.rs"), "fn of_the_cell() {}").unwrap();
         for file in ["Cargo.toml", "library.rs"] {
             fs::write(sources.join(file), "").unwrap();
@@ -359,6 +365,7 @@ mod tests {
             let script = format!("grep -q of_the_cell ctx/src/lib.rs && exit 0; echo '{said}' >&2; exit 1");
             rustc.arguments.splice(..1, ["/bin/sh", "-c", &script].map(OsString::from));
             rustc.folder = folder.path().to_owned();
+            fs::write(folder.path().join("ctx/target/compiled.rs"), "fn of_the_cell() {}").unwrap();
             let build = build(folder.path(), rustc, SystemTime::now()).unwrap();
             let expected = if found { ExitCode::SUCCESS } else { ExitCode::from(NOT_COMPILED) };
             assert_eq!(build.repeat().unwrap(), Some(expected), "{unknown}");

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Canary, and what the program must say about it.
-const WRONG: [(&str, &str); 17] = [
+const WRONG: [(&str, &str); 18] = [
     ("abort", "cell 1 (std::process::abort();): Subprocess terminated with status: signal: 6"),
     ("compile-error", "cell 1 (let x: f64 = 1.0;): error[E0277]: cannot add `&str` to `f64`"),
     ("does-not-raise", "cell 1 (let x: i32 = 1;): the cell is tagged raises-exception but did not fail"),
@@ -23,6 +23,7 @@ const WRONG: [(&str, &str); 17] = [
     ("quit", "the cell uses :quit"),
     ("stderr", "text on standard error: a warning that nobody reads"),
     ("underpowered", "a check does not stand: ✗ X3 a mean from too few samples: UNDERPOWERED"),
+    ("unused-function", "cell 2 (fn half(x: f64) -> f64 {): error[E0277]: cannot divide `f64` by `{integer}`"),
     ("wordless-question-mark", "cell 1 (let x: i32 = Err(String::new())?;): text on standard error: "),
 ];
 
