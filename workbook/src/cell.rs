@@ -27,9 +27,11 @@ struct Part {
 /// The source without what it does not name, with every line at its place. `compiled` is the source of the last cell that was compiled:
 /// a new function must be compiled once, and all of them where a definition is another or gone.
 pub fn lean(source: &str, compiled: &str) -> String {
-    let (definitions, before) = (definitions(source), definitions(compiled));
+    let before = definitions(items(compiled));
+    let items: Vec<ast::Item> = items(source).collect();
+    let definitions = definitions(items.iter().cloned());
     let other = before.iter().any(|(name, definition)| definitions.get(name) != Some(definition));
-    let mut parts: Vec<Part> = items(source).flat_map(|item| parts(&item, source)).collect();
+    let mut parts: Vec<Part> = items.iter().flat_map(|item| parts(item, source)).collect();
     parts.retain(|part| !part.is_function || !other && before.contains_key(&part.name));
     let mut rest = String::new();
     let mut end = 0;
@@ -58,8 +60,8 @@ fn items(source: &str) -> impl Iterator<Item = ast::Item> {
 }
 
 /// What is defined under each name.
-fn definitions(source: &str) -> BTreeMap<String, String> {
-    let named = items(source).filter_map(|item| Some((name(&item)?, item.to_string())));
+fn definitions(items: impl Iterator<Item = ast::Item>) -> BTreeMap<String, String> {
+    let named = items.filter_map(|item| Some((name(&item)?, item.to_string())));
     named.filter(|(name, _)| !name.starts_with(CELL)).collect()
 }
 

@@ -161,7 +161,9 @@ impl Build {
         let source = self.cargo.folder.join("src/lib.rs");
         let cell = fs::read_to_string(&source)?;
         let compile = |text: &str| {
-            let output = self.compile(rustc, arguments, made, &source, text)?;
+            let output = self.compile(rustc, arguments, made, &source, text);
+            fs::write(&source, &cell)?;
+            let output = output?;
             let lines = output.stderr.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
             let said: Vec<Value> = lines.filter(|line: &Value| line["$message_type"] == "diagnostic").collect();
             anyhow::Ok((output.status, said))
@@ -176,7 +178,6 @@ impl Build {
         if status.success() {
             fs::write(compiled, &cell)?;
         }
-        fs::write(&source, cell)?;
         let code = match status.code() {
             Some(0) => ExitCode::SUCCESS,
             Some(1) if said.iter().any(is_error_in_code) => ExitCode::from(NOT_COMPILED),
