@@ -25,8 +25,9 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     }
     let megabytes: f64 = arguments.first().map_or(Ok(100.0), |megabytes| megabytes.parse())?;
     let truth = Gaussian::new(dvector![1.0, -2.0, 3.0], dmatrix![2.0, 0.7, 0.1; 0.7, 1.0, -0.3; 0.1, -0.3, 3.0])?;
-    let folder = Folder::new()?;
-    let files = write(&folder.0, &truth, 1e6 * megabytes / PARTS as f64)?;
+    // Removed with its files where it goes out of scope.
+    let folder = tempfile::tempdir()?;
+    let files = write(folder.path(), &truth, 1e6 * megabytes / PARTS as f64)?;
 
     // Elsewhere: all parts at once, a process each.
     let start = |file| Command::new(std::env::current_exe()?).arg("part").arg(file).stdout(Stdio::piped()).spawn();
@@ -57,7 +58,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     println!("mean {}covariance {}", fit.mean(), fit.covariance());
 
     // Half done is not done: one bad field, and there is no result.
-    let broken = folder.0.join("broken.csv");
+    let broken = folder.path().join("broken.csv");
     fs::write(&broken, "x,y,z\n1,2,3\n4,five,6\n")?;
     if let Err(error) = GaussianStats::from_file(&broken, &COLUMNS) {
         println!("refused: {error}");
@@ -66,23 +67,6 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or(" not known here");
     println!("largest memory of this process: {}", peak.trim());
     Ok(())
-}
-
-/// A folder for the files, which is removed with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("generative-models-example-{}", std::process::id()));
-        fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).ok();
-    }
 }
 
 /// Writes samples into files of about `size` bytes each.

@@ -8,21 +8,20 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tempfile::TempDir;
 
 const NAMES: [&str; 3] = ["x", "y", "z"];
 
 /// A folder of one test's files, which is removed with it.
-struct Folder(PathBuf);
+struct Folder(TempDir);
 
 impl Folder {
-    fn new(test: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("generative-models-{test}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.0.path().join(name)
     }
 
     fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
@@ -36,12 +35,6 @@ impl Folder {
         let writer = ParquetWriter::new(File::create(&path).unwrap()).with_row_group_size(Some(rows_of_a_group));
         writer.finish(&mut frame.clone()).unwrap();
         path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).ok();
     }
 }
 
@@ -75,7 +68,7 @@ fn merged(groups: impl Iterator<Item = DMatrix<f64>>) -> GaussianStats {
 
 #[test]
 fn both_formats_give_the_bits_of_the_same_batches_in_memory() {
-    let folder = Folder::new("formats");
+    let folder = Folder::new();
     let data = samples(400_000);
     let frame = data::frame(&data, &NAMES).unwrap();
     let (stats, p) = (merged(batches(&data)), normal());
@@ -92,7 +85,7 @@ fn both_formats_give_the_bits_of_the_same_batches_in_memory() {
 
 #[test]
 fn columns_are_taken_by_name_in_the_order_asked_for() {
-    let folder = Folder::new("columns");
+    let folder = Folder::new();
     let ints: &[i64] = &[1, 2, 6];
     let frame = df!("n" => ints, "s" => ["a", "b", "c"], "f" => [0.5f32, -1.0, 2.0], "*" => [1.0, 2.0, 3.0]).unwrap();
     let expected = GaussianStats::from_rows(&dmatrix![3.0, 0.5, 1.0; 1.0, -1.0, 2.0; 2.0, 2.0, 6.0]).unwrap();
@@ -110,7 +103,7 @@ fn columns_are_taken_by_name_in_the_order_asked_for() {
 
 #[test]
 fn any_file_name_will_do() {
-    let folder = Folder::new("names");
+    let folder = Folder::new();
     fs::create_dir_all(folder.file("x=5")).unwrap();
     let frame = df!("x" => [1.0, 3.0]).unwrap();
     for name in [
@@ -139,12 +132,12 @@ fn refused(folder: &Folder, path: &Path, columns: &[&str]) -> String {
     let likelihood = ln_likelihood_of_file(&Gaussian::standard(columns.len()).unwrap(), path, columns).unwrap_err();
     assert_eq!(error.to_string(), likelihood.to_string());
     assert!(matches!(error, Error::Data { .. }), "{error:?}");
-    error.to_string().replace(&format!("{}/", folder.0.display()), "")
+    error.to_string().replace(&format!("{}/", folder.0.path().display()), "")
 }
 
 #[test]
 fn a_broken_csv_file_is_refused_with_line_and_column() {
-    let folder = Folder::new("csv");
+    let folder = Folder::new();
     for (content, problem) in [
         ("", "the file is empty"),
         ("\n\n", "the file is empty"),
@@ -186,7 +179,7 @@ fn a_broken_csv_file_is_refused_with_line_and_column() {
 
 #[test]
 fn a_broken_parquet_file_is_refused_with_row_and_column() {
-    let folder = Folder::new("parquet");
+    let folder = Folder::new();
     let n = 300_000;
     let good: Vec<f64> = (0..n).map(f64::from).collect();
     let with = |row: usize, value: Option<f64>| {
@@ -227,9 +220,9 @@ fn a_broken_parquet_file_is_refused_with_row_and_column() {
 
 #[test]
 fn what_is_no_file_is_refused() {
-    let folder = Folder::new("none");
+    let folder = Folder::new();
     assert!(refused(&folder, &folder.file("none.csv"), &["a"]).starts_with("none.csv: No such file"));
-    assert!(GaussianStats::from_file(&folder.0, &["a"]).is_err());
+    assert!(GaussianStats::from_file(folder.0.path(), &["a"]).is_err());
     let path = folder.write("a.csv", "a\n1\n");
     assert!(matches!(GaussianStats::from_file(&path, &[] as &[&str]), Err(Error::Shape { .. })));
     assert_eq!(GaussianStats::from_file(&path, &["a", "a"]).unwrap().mean(), &dvector![1.0, 1.0]);
@@ -301,7 +294,7 @@ fn part() {
 
 #[test]
 fn threads_and_chunks_change_no_bit() {
-    let folder = Folder::new("threads");
+    let folder = Folder::new();
     let data = samples(400_000);
     let csv = folder.write("a.csv", csv(&data));
     let parquet = folder.parquet("a.parquet", &data::frame(&data, &NAMES).unwrap(), 100_000);
@@ -320,7 +313,7 @@ fn threads_and_chunks_change_no_bit() {
 #[test]
 #[cfg(target_os = "linux")]
 fn memory_does_not_grow_with_the_file() {
-    let folder = Folder::new("memory");
+    let folder = Folder::new();
     let data = samples(100_000);
     let text = csv(&data);
     let (header, rows) = text.split_at(text.find('\n').unwrap() + 1);
