@@ -1,7 +1,7 @@
 //! The gradient of the ELBO, estimated from draws of q or in closed form.
 
 use super::family::{by_entropy, gradient_ln_q, ln_q, noise, placed, score, stacked};
-use super::model::{Joint, NormalPrior, Quadratic, beside, column, solve};
+use super::model::{Joint, NormalPrior, Quadratic, beside, column, columns, solve};
 use super::{Family, Model, around_mean};
 use crate::error::{Error, Result, finite};
 use crate::gaussian::same_length;
@@ -114,7 +114,7 @@ impl<'a, M: Model, Q: Family> Drawn<'a, M, Q> {
 
     /// ln p(x, z), where no gradient in z is asked for, and ∇_θ of it.
     fn ln_p(&self) -> Result<(DVector<f64>, DMatrix<f64>)> {
-        let z: Vec<DVector<f64>> = self.z.column_iter().map(|z| z.into_owned()).collect();
+        let z: Vec<DVector<f64>> = columns(&self.z).collect();
         let ln_p = z.iter().map(|z| self.model.ln_joint(z)).collect::<Result<Vec<_>>>()?;
         let by_theta = z.iter().map(|z| self.model.gradient_parameters(z)).collect::<Result<Vec<_>>>()?;
         Ok((DVector::from_vec(ln_p), beside("the gradient in θ", by_theta.first().map_or(0, DVector::len), &by_theta)?))
@@ -130,9 +130,9 @@ impl<'a, M: Model, Q: Family> Drawn<'a, M, Q> {
         gradient_ln_q(self.q, &self.epsilon)
     }
 
-    /// ∇_φ ln q_φ(z) at a fixed z.
-    fn score(&self) -> Result<DMatrix<f64>> {
-        self.pulled_back(&-self.gradient_ln_q()?, |noise, by_mean| score(self.q, noise, by_mean))
+    /// ∇_φ ln q_φ(z) at a fixed z, from ∇_z ln q(z).
+    fn score(&self, gradient_ln_q: &DMatrix<f64>) -> Result<DMatrix<f64>> {
+        self.pulled_back(&-gradient_ln_q, |noise, by_mean| score(self.q, noise, by_mean))
     }
 
     /// The gradient in φ, through z = m + Lε, of a function of z.
@@ -146,7 +146,7 @@ impl<'a, M: Model, Q: Family> Drawn<'a, M, Q> {
         gradient: &DMatrix<f64>,
         of: impl Fn(&DVector<f64>, &DVector<f64>) -> Result<DVector<f64>>,
     ) -> Result<DMatrix<f64>> {
-        let each = gradient.column_iter().zip(self.noise).map(|(gradient, noise)| of(noise, &gradient.into_owned()));
+        let each = columns(gradient).zip(self.noise).map(|(gradient, noise)| of(noise, &gradient));
         beside("the gradient in φ", self.q.parameters().len(), &each.collect::<Result<Vec<_>>>()?)
     }
 }
@@ -186,7 +186,7 @@ impl<M: Model, Q: Family> GradientEstimator<M, Q> for ScoreFunction {
         let drawn = Drawn::new(model, q, noise)?;
         let (ln_p, by_theta) = drawn.ln_p()?;
         let elbo = ln_p - drawn.ln_q();
-        Ok(Draws::new(elbo.clone(), &weighted(drawn.score()?, &elbo), &by_theta))
+        Ok(Draws::new(elbo.clone(), &weighted(drawn.score(&drawn.gradient_ln_q()?)?, &elbo), &by_theta))
     }
 }
 
@@ -207,7 +207,7 @@ impl<M: Model, Q: Family> GradientEstimator<M, Q> for LeaveOneOut {
         let elbo = ln_p - drawn.ln_q();
         let (n, sum) = (noise.len() as f64, elbo.sum());
         let baseline = elbo.map(|own| (sum - own) / (n - 1.0));
-        Ok(Draws::new(elbo.clone(), &weighted(drawn.score()?, &(elbo - baseline)), &by_theta))
+        Ok(Draws::new(elbo.clone(), &weighted(drawn.score(&drawn.gradient_ln_q()?)?, &(elbo - baseline)), &by_theta))
     }
 }
 
@@ -221,8 +221,9 @@ impl<M: Model, Q: Family> GradientEstimator<M, Q> for Reparameterized {
     fn at(&self, model: &M, q: &Q, noise: &[DVector<f64>]) -> Result<Draws> {
         let drawn = Drawn::new(model, q, noise)?;
         let p = drawn.joint()?;
-        let path = drawn.along_path(&(p.gradient - drawn.gradient_ln_q()?))?;
-        Ok(Draws::new(p.ln_p - drawn.ln_q(), &(path - drawn.score()?), &p.model_gradient))
+        let gradient_ln_q = drawn.gradient_ln_q()?;
+        let path = drawn.along_path(&(p.gradient - &gradient_ln_q))?;
+        Ok(Draws::new(p.ln_p - drawn.ln_q(), &(path - drawn.score(&gradient_ln_q)?), &p.model_gradient))
     }
 }
 

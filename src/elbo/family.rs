@@ -144,7 +144,9 @@ pub(super) fn ln_q(q: &impl Family, square: f64) -> f64 {
 
 /// ∇_z ln q(z) = −L⁻ᵀε for each column ε.
 pub(super) fn gradient_ln_q(q: &impl Family, noise: &DMatrix<f64>) -> Result<DMatrix<f64>> {
-    let mut gradient = -blocks(q, noise.as_slice());
+    let k = q.factor().nrows();
+    let mut gradient = DMatrix::from_column_slice(k, noise.len().checked_div(k).unwrap_or(0), noise.as_slice());
+    gradient.neg_mut();
     q.factor().tr_solve_lower_triangular_unchecked_mut(&mut gradient);
     in_range("the gradient of ln q", &gradient)?;
     Ok(gradient.reshape_generic(Dyn(noise.nrows()), Dyn(noise.ncols())))

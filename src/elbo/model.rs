@@ -26,8 +26,8 @@ impl Joint {
         at: impl Fn(&DVector<f64>) -> Result<(f64, DVector<f64>, DVector<f64>)>,
     ) -> Result<Self> {
         let (mut ln_p, mut gradient, mut model_gradient) = (vec![], vec![], vec![]);
-        for z in z.column_iter() {
-            let (value, by_z, by_theta) = at(&z.into_owned())?;
+        for z in columns(z) {
+            let (value, by_z, by_theta) = at(&z)?;
             ln_p.push(value);
             gradient.push(by_z);
             model_gradient.push(by_theta);
@@ -125,6 +125,11 @@ pub trait Quadratic: Model {
         same_length("the matrix beside the precision", precision.nrows(), c.nrows())?;
         Ok(DVector::zeros(0))
     }
+}
+
+/// The columns as vectors, copied at once; `into_owned` of a view goes entry by entry.
+pub(super) fn columns(matrix: &DMatrix<f64>) -> impl Iterator<Item = DVector<f64>> {
+    matrix.column_iter().map(|column| DVector::from_column_slice(column.as_slice()))
 }
 
 /// Vectors side by side, all of the one length.
