@@ -1,7 +1,7 @@
 //! The gradient of the ELBO, estimated from draws of q or in closed form.
 
-use super::family::{by_entropy, gradient_ln_q, ln_q, noise, placed, score, stacked};
-use super::model::{Joint, NormalPrior, Quadratic, beside, column, columns, solve};
+use super::family::{by_entropy, gradient_ln_q, ln_q, noise, placed, score};
+use super::model::{Joint, NormalPrior, Quadratic, beside, column, columns, solve, stacked};
 use super::{Family, Model, around_mean};
 use crate::error::{Error, Result, finite};
 use crate::gaussian::same_length;

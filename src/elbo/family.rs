@@ -1,10 +1,10 @@
 //! The families from which q is taken: normals, their parameters φ without constraints.
 
-use super::model::{check_latent, column};
+use super::model::{check_latent, column, stacked};
 use super::rows::{Rows, lay, product, product_over_rows, stacked_rows};
 use crate::error::{Error, Result, finite, finite_matrix, in_range};
 use crate::gaussian::{Density, Gaussian, same_length, variance_inflation};
-use nalgebra::{Const, DMatrix, DMatrixView, DVector, Dyn};
+use nalgebra::{DMatrix, DMatrixView, DVector, Dyn};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use std::f64::consts::PI;
@@ -58,7 +58,8 @@ pub trait Family: Density + Distribution<DVector<f64>> + Clone {
     /// [`Error::Shape`] unless z has its length, [`Error::NotFinite`], [`Error::Overflow`].
     fn noise(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
         check_latent(self.dim(), z)?;
-        let mut noise = blocks(self, (z - self.mean()).as_slice()).into_owned();
+        let (k, n) = of_blocks(self, z.len());
+        let mut noise = (z - self.mean()).reshape_generic(k, n);
         self.factor().solve_lower_triangular_unchecked_mut(&mut noise);
         in_range("the noise of the latent", &noise)?;
         Ok(stacked(noise))
@@ -119,14 +120,14 @@ pub trait Family: Density + Distribution<DVector<f64>> + Clone {
 
 /// The blocks of one or more z, or of their noise, as the columns of one matrix.
 fn blocks<'a>(q: &impl Family, z: &'a [f64]) -> DMatrixView<'a, f64> {
-    let k = q.factor().nrows();
-    DMatrixView::from_slice(z, k, z.len().checked_div(k).unwrap_or(0))
+    let (k, n) = of_blocks(q, z.len());
+    DMatrixView::from_slice_generic(z, k, n)
 }
 
-/// The columns of a matrix below each other.
-pub(super) fn stacked(columns: DMatrix<f64>) -> DVector<f64> {
-    let length = columns.len();
-    columns.reshape_generic(Dyn(length), Const::<1>)
+/// The shape of a matrix with so many entries, a column for each block.
+fn of_blocks(q: &impl Family, entries: usize) -> (Dyn, Dyn) {
+    let k = q.factor().nrows();
+    (Dyn(k), Dyn(entries.checked_div(k).unwrap_or(0)))
 }
 
 /// z = m + Lε for each column ε.
@@ -144,9 +145,8 @@ pub(super) fn ln_q(q: &impl Family, square: f64) -> f64 {
 
 /// ∇_z ln q(z) = −L⁻ᵀε for each column ε.
 pub(super) fn gradient_ln_q(q: &impl Family, noise: &DMatrix<f64>) -> Result<DMatrix<f64>> {
-    let k = q.factor().nrows();
-    let mut gradient = DMatrix::from_column_slice(k, noise.len().checked_div(k).unwrap_or(0), noise.as_slice());
-    gradient.neg_mut();
+    let (k, n) = of_blocks(q, noise.len());
+    let mut gradient = (-noise).reshape_generic(k, n);
     q.factor().tr_solve_lower_triangular_unchecked_mut(&mut gradient);
     in_range("the gradient of ln q", &gradient)?;
     Ok(gradient.reshape_generic(Dyn(noise.nrows()), Dyn(noise.ncols())))

@@ -1,6 +1,6 @@
 //! Logistic regression with a normal prior.
 
-use super::model::{Joint, Model, NormalPrior, check_latent, column};
+use super::model::{Joint, Model, NormalPrior, check_latent, column, stacked};
 use super::rows::{Rows, product, product_over_rows};
 use crate::error::{Result, finite_matrix, in_range};
 use crate::gaussian::{Density, Gaussian, LANES, Lanes, same_length};
@@ -152,7 +152,7 @@ impl Model for LogisticRegression {
     }
 
     fn gradient(&self, z: &DVector<f64>) -> Result<DVector<f64>> {
-        Ok(self.joint(&column(z))?.gradient.column(0).into_owned())
+        Ok(stacked(self.joint(&column(z))?.gradient))
     }
 
     /// Σₙ ln σ(±xₙᵀz) + ln N(z; m, P) and Σₙ σ(∓xₙᵀz) (±xₙ) − P⁻¹(z − m), for all z by two products of matrices.

@@ -4,7 +4,7 @@ use crate::error::{Error, Result, finite};
 use crate::gaussian::{Density, Gaussian, same_length, sum};
 use crate::mixture::Mixture;
 use nalgebra::allocator::Allocator;
-use nalgebra::{DMatrix, DVector, DefaultAllocator, Dim, Dyn, OMatrix, SVector};
+use nalgebra::{Const, DMatrix, DVector, DefaultAllocator, Dim, Dyn, OMatrix, SVector};
 use num_dual::DualSVec64;
 use std::sync::Arc;
 
@@ -132,6 +132,12 @@ pub(super) fn columns(matrix: &DMatrix<f64>) -> impl Iterator<Item = DVector<f64
     matrix.column_iter().map(|column| DVector::from_column_slice(column.as_slice()))
 }
 
+/// The columns of a matrix below each other.
+pub(super) fn stacked(columns: DMatrix<f64>) -> DVector<f64> {
+    let length = columns.len();
+    columns.reshape_generic(Dyn(length), Const::<1>)
+}
+
 /// Vectors side by side, all of the one length.
 pub(super) fn beside(what: &'static str, length: usize, vectors: &[DVector<f64>]) -> Result<DMatrix<f64>> {
     vectors.iter().try_for_each(|vector| same_length(what, length, vector.len()))?;
@@ -160,7 +166,7 @@ pub(super) fn column(z: &DVector<f64>) -> DMatrix<f64> {
 
 /// Σ⁻¹ v
 pub(super) fn solve(normal: &Gaussian, v: DVector<f64>) -> Result<DVector<f64>> {
-    Ok(normal.solve_covariance(&DMatrix::from_columns(&[v]))?.column(0).into_owned())
+    Ok(stacked(normal.solve_covariance(&column(&v))?))
 }
 
 /// ∇ ln p(z) = −Σ⁻¹(z − μ).
